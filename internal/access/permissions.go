@@ -1,0 +1,45 @@
+package access
+
+import "slices"
+
+// Permission names one thing a caller may do. Every route carries one, and
+// the table below says which roles hold it.
+type Permission string
+
+// The permissions.
+const (
+	ReadPublic      Permission = "public.read"
+	CheckLimits     Permission = "ratelimit.check"
+	ReadViolations  Permission = "ratelimit.violations.read"
+	ReadPolicies    Permission = "ratelimit.policies.read"
+	WritePolicies   Permission = "ratelimit.policies.write"
+	ReadOverrides   Permission = "ratelimit.overrides.read"
+	WriteOverrides  Permission = "ratelimit.overrides.write"
+	ManageKeys      Permission = "access.keys.manage"
+	ReadAudit       Permission = "audit.read"
+	UseIdempotency  Permission = "idempotency.use"
+	ReadConfig      Permission = "config.read"
+	ReloadConfig    Permission = "config.reload"
+	ReadMetrics     Permission = "metrics.read"
+	ReadDiagnostics Permission = "diagnostics.read"
+)
+
+// Roles returns the roles that hold p, in rising order; nil for a
+// permission that does not stand in the table.
+func Roles(p Permission) []Role {
+	switch p {
+	case ReadPublic:
+		return []Role{Public, App, Moderator, Admin}
+	case CheckLimits, UseIdempotency:
+		return []Role{App, Admin}
+	case ReadViolations, ReadPolicies, ReadOverrides, ReadMetrics:
+		return []Role{Moderator, Admin}
+	case WritePolicies, WriteOverrides, ManageKeys, ReadAudit, ReadConfig,
+		ReloadConfig, ReadDiagnostics:
+		return []Role{Admin}
+	}
+	return nil
+}
+
+// May reports whether role holds p.
+func May(role Role, p Permission) bool { return slices.Contains(Roles(p), role) }

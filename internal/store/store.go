@@ -1,0 +1,160 @@
+// Package store keeps Gantry's durable state in SQLite or PostgreSQL behind
+// one SQL text: one file per feature, one set of migrations, and every engine
+// difference in dialect.go.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // database/sql driver "pgx"
+	_ "modernc.org/sqlite"             // database/sql driver "sqlite"
+)
+
+// Options says where the store is.
+type Options struct {
+	// URL is "sqlite:PATH" or a PostgreSQL URL ("postgres://…").
+	URL string
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// MaxConns bounds connections to PostgreSQL. 0 means 8.
+	MaxConns int
+}
+
+// DB is the store. It is safe for concurrent use.
+type DB struct {
+	write   *sql.DB // SQLite: exactly one connection, BEGIN IMMEDIATE
+	read    *sql.DB
+	dialect dialect
+	now     func() time.Time
+}
+
+// Open connects, and brings the schema to this binary's version. It refuses
+// a schema that is newer than the binary knows.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	db, err := connect(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.migrate(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func connect(ctx context.Context, o Options) (*DB, error) {
+	db := &DB{now: o.Now}
+	if db.now == nil {
+		db.now = time.Now
+	}
+	var err error
+	switch {
+	case strings.HasPrefix(o.URL, "sqlite:"):
+		db.dialect = dialectSQLite
+		err = db.openSQLite(strings.TrimPrefix(o.URL, "sqlite:"))
+	case strings.HasPrefix(o.URL, "postgres://"), strings.HasPrefix(o.URL, "postgresql://"):
+		db.dialect = dialectPostgres
+		err = db.openPostgres(o)
+	default:
+		return nil, errors.New(`store: the URL must start with "sqlite:" or "postgres://"`)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Ping(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func (db *DB) openSQLite(path string) error {
+	if dir := filepath.Dir(path); dir != "." {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+	}
+	// The file holds key hashes and subjects: owner only, before SQLite
+	// creates it with the process's umask.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	dsn := func(extra string) string {
+		return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String() +
+			"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+			"&_pragma=foreign_keys(ON)" + extra
+	}
+	if db.write, err = sql.Open("sqlite", dsn("&_txlock=immediate")); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	db.write.SetMaxOpenConns(1)
+	if db.read, err = sql.Open("sqlite", dsn("&_pragma=query_only(ON)")); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	db.read.SetMaxOpenConns(4)
+	return nil
+}
+
+func (db *DB) openPostgres(o Options) error {
+	pool, err := sql.Open("pgx", o.URL)
+	if err != nil {
+		// The driver's error may repeat the URL, and with it a password.
+		return errors.New("store: the PostgreSQL URL cannot be parsed; check its user, host, port and options")
+	}
+	n := o.MaxConns
+	if n == 0 {
+		n = 8
+	}
+	pool.SetMaxOpenConns(n)
+	pool.SetMaxIdleConns(n)
+	pool.SetConnMaxLifetime(30 * time.Minute)
+	db.write, db.read = pool, pool
+	return nil
+}
+
+// Ping reports whether the store answers.
+func (db *DB) Ping(ctx context.Context) error {
+	if err := db.write.PingContext(ctx); err != nil {
+		return fmt.Errorf("store: %s does not answer: %w", db.dialect, err)
+	}
+	return nil
+}
+
+// Engine returns "sqlite" or "postgres".
+func (db *DB) Engine() string { return db.dialect.String() }
+
+// Close releases the connections. Transactions that have not committed are
+// rolled back.
+func (db *DB) Close() error {
+	if db.read == nil || db.read == db.write {
+		return db.write.Close()
+	}
+	return errors.Join(db.write.Close(), db.read.Close())
+}
+
+// Micros converts a time to the stored form: Unix microseconds, 0 for the
+// zero time.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// fromMicros is the inverse of micros.
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
