@@ -12,10 +12,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // database/sql driver "pgx"
 	_ "modernc.org/sqlite"             // database/sql driver "sqlite"
+
+	"avalo.app/gantry/internal/audit"
 )
 
 // Options says where the store is.
@@ -34,6 +37,8 @@ type DB struct {
 	read    *sql.DB
 	dialect dialect
 	now     func() time.Time
+
+	auditKey atomic.Pointer[audit.Key] // set once at start; see UseAuditKey
 }
 
 // Open connects, and brings the schema to this binary's version. It refuses

@@ -1,0 +1,155 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// VerifyRemote verifies a log as an outsider: it fetches the checkpoint and
+// every entry bundle below base (".../audit/log/"), rebuilds the tree from
+// the entries alone and compares its root with the signed one. Private parts
+// are not public and are not looked at.
+//
+// Options.Key is required: an outsider trusts the key it pinned, not what it
+// is told. An error means that the log could not be read; what is wrong with
+// it is in the report. The client decides about timeouts, proxies and
+// redirects; at most one bundle (16 MiB) is held in memory.
+//
+// This is the one place where the package does I/O over a network, so that
+// the code that judges a stranger's log is the code that judges ours.
+func VerifyRemote(ctx context.Context, c *http.Client, base string, o Options) (*Report, error) {
+	rep := &Report{Findings: []Finding{}}
+	key, err := ParseVerifierKey(o.Key)
+	if err != nil {
+		return nil, err
+	}
+	rep.Origin = key.Name()
+	since, err := openSince(o.Since, key, rep)
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" {
+		return nil, errors.New("audit: the log's address is not a URL with a host")
+	}
+	r := &remote{client: c, base: u, report: rep}
+	return rep, r.verify(ctx, key, since)
+}
+
+// remote is one run of VerifyRemote.
+type remote struct {
+	client *http.Client
+	base   *url.URL
+	report *Report
+	tree   tree
+}
+
+func (r *remote) verify(ctx context.Context, key note.Verifier, since *Checkpoint) error {
+	signed, err := r.fetch(ctx, "checkpoint", MaxCheckpoint)
+	if err != nil {
+		return err
+	}
+	c, err := OpenCheckpoint(signed, key)
+	if errors.Is(err, errOtherKey) {
+		r.report.add(Rewrite, -1, "%v: the log was replaced, or its key was", err)
+		return nil
+	}
+	if err != nil {
+		r.report.add(InCheckpoint, -1, "%v", err)
+		return nil
+	}
+	r.report.Size = c.Size
+	if since != nil && since.Size > c.Size {
+		r.report.add(Rollback, -1, "the log has %d entries, but an earlier checkpoint signed %d: it was rolled back", c.Size, since.Size)
+	}
+	r.compareSince(since)
+	for r.tree.size < c.Size {
+		if ok, err := r.bundle(ctx, c.Size, since); err != nil || !ok {
+			return err
+		}
+	}
+	r.report.Root, _ = r.tree.root(true)
+	if r.report.Root != c.Root {
+		r.report.add(InCheckpoint, c.Size, "the signed root is not that of the served entries")
+	}
+	return nil
+}
+
+// bundle adds the next bundle's entries to the tree. It returns false if the
+// bundle is not one, so that there is nothing to go on with.
+func (r *remote) bundle(ctx context.Context, size int64, since *Checkpoint) (bool, error) {
+	first := r.tree.size
+	t := tlog.Tile{H: TileHeight, L: EntriesLevel, N: first / TileWidth, W: int(min(size-first, TileWidth))}
+	data, err := r.fetch(ctx, TilePath(t), maxBundle)
+	if t.W < TileWidth && errors.Is(err, errNotServed) {
+		// A log may drop a partial bundle once it has grown past it.
+		full := t
+		full.W = TileWidth
+		data, err = r.fetch(ctx, TilePath(full), maxBundle)
+	}
+	if errors.Is(err, errNotServed) {
+		r.report.addRun(Finding{Class: InEntry, From: first, To: first + int64(t.W) - 1, Problem: "the log does not serve them"})
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	leaves, err := ParseBundle(data)
+	if err != nil || len(leaves) < t.W {
+		r.report.addRun(Finding{Class: InEntry, From: first, To: first + int64(t.W) - 1,
+			Problem: "their bundle is damaged or short"})
+		return false, nil
+	}
+	for i, leaf := range leaves[:t.W] {
+		if _, err := ParseLeaf(leaf); err != nil {
+			r.report.add(InEntry, first+int64(i), "%v", err)
+		}
+		r.tree.push([]tlog.Hash{tlog.RecordHash(leaf)}, func(p node) []tlog.Hash { return p.may })
+		r.compareSince(since)
+	}
+	return true, nil
+}
+
+func (r *remote) compareSince(since *Checkpoint) {
+	if since != nil && since.Size == r.tree.size && !r.tree.hasRoot(since.Root[:]) {
+		r.report.add(Rewrite, -1, "the first %d entries are not those that the earlier checkpoint signed: the log was rewritten", since.Size)
+	}
+}
+
+var errNotServed = errors.New("not served")
+
+// fetch reads one resource of at most limit bytes.
+func (r *remote) fetch(ctx context.Context, path string, limit int64) ([]byte, error) {
+	u := r.base.JoinPath(path)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	res, err := r.client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("audit: fetch %s: %w", path, err)
+	}
+	defer res.Body.Close()
+	switch res.StatusCode {
+	case http.StatusOK:
+	case http.StatusNotFound, http.StatusGone:
+		return nil, fmt.Errorf("audit: fetch %s: %w (%s)", path, errNotServed, res.Status)
+	default:
+		return nil, fmt.Errorf("audit: fetch %s: the log answers %s", path, res.Status)
+	}
+	data, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("audit: fetch %s: %w", path, err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("audit: fetch %s: the answer is over %d bytes", path, limit)
+	}
+	return data, nil
+}
