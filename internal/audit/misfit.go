@@ -2,10 +2,11 @@ package audit
 
 import "golang.org/x/mod/sumdb/tlog"
 
-// misfit is an entry whose leaf does not hash to the stored leaf hash.
+// misfit is an entry whose leaf does not hash to the stored leaf hash, or is
+// missing.
 type misfit struct {
 	index  int64
-	leaf   tlog.Hash // of the leaf as it is now
+	leaf   []tlog.Hash // of the leaf as it is now; none if it is missing
 	stored tlog.Hash
 }
 
@@ -15,13 +16,14 @@ const maxMisfits = 4096
 
 const leafChanged = "leaf does not hash to the stored leaf hash: it was changed"
 
-func (v *verification) addMisfit(i int64, leaf, stored tlog.Hash) {
-	v.odd = i + 1
-	if len(v.misfits) == maxMisfits {
-		v.report.add(InEntry, i, leafChanged)
-		return
+func (v *verification) addMisfit(m misfit) {
+	v.odd = m.index + 1
+	switch {
+	case len(v.misfits) < maxMisfits:
+		v.misfits = append(v.misfits, m)
+	case len(m.leaf) > 0:
+		v.report.add(InEntry, m.index, leafChanged)
 	}
-	v.misfits = append(v.misfits, misfit{index: i, leaf: leaf, stored: stored})
 }
 
 // misfitAt reports whether i, the entry that the walk is at, is a misfit.
@@ -34,10 +36,16 @@ func (v *verification) placeMisfits() {
 	leaf := make(map[int64]tlog.Hash, len(v.misfits))
 	for _, m := range v.misfits {
 		home[m.stored] = m.index
-		leaf[m.index] = m.leaf
+		if len(m.leaf) > 0 {
+			leaf[m.index] = m.leaf[0]
+		}
 	}
 	for _, m := range v.misfits {
-		j, moved := home[m.leaf]
+		mine, ok := leaf[m.index]
+		if !ok {
+			continue // reported as missing
+		}
+		j, moved := home[mine]
 		switch {
 		case moved && leaf[j] == m.stored:
 			v.report.add(InEntry, m.index, "swapped with entry %d: each holds the other's leaf", j)

@@ -58,11 +58,11 @@ func (r *remote) verify(ctx context.Context, key note.Verifier, since *Checkpoin
 	}
 	c, err := OpenCheckpoint(signed, key)
 	if errors.Is(err, errOtherKey) {
-		r.report.add(Rewrite, -1, "%v: the log was replaced, or its key was", err)
+		r.report.add(Rewrite, -1, "%s: the log was replaced, or its key was", bare(err))
 		return nil
 	}
 	if err != nil {
-		r.report.add(InCheckpoint, -1, "%v", err)
+		r.report.add(InCheckpoint, -1, "%s", bare(err))
 		return nil
 	}
 	r.report.Size = c.Size
@@ -109,7 +109,7 @@ func (r *remote) bundle(ctx context.Context, size int64, since *Checkpoint) (boo
 	}
 	for i, leaf := range leaves[:t.W] {
 		if _, err := ParseLeaf(leaf); err != nil {
-			r.report.add(InEntry, first+int64(i), "%v", err)
+			r.report.add(InEntry, first+int64(i), "%s", bare(err))
 		}
 		r.tree.push([]tlog.Hash{tlog.RecordHash(leaf)}, func(p node) []tlog.Hash { return p.may })
 		r.compareSince(since)

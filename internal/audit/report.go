@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -88,6 +89,10 @@ func (r *Report) addRun(f Finding) {
 	}
 	r.Findings = append(r.Findings, f)
 }
+
+// bare returns an error of this package without its prefix, which a finding
+// has no use for.
+func bare(err error) string { return strings.TrimPrefix(err.Error(), "audit: ") }
 
 // sort puts the findings into the order of the log.
 func (r *Report) sort() {

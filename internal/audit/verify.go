@@ -29,12 +29,13 @@ type Options struct {
 // An error means that the log could not be read or the options make no
 // sense; what is wrong with the log is in the report.
 func Verify(ctx context.Context, r Reader, o Options) (*Report, error) {
+	rep := &Report{Findings: []Finding{}}
 	v := &verification{
-		report:  &Report{Findings: []Finding{}},
-		records: cursor[Record]{fetch: r.Records, index: func(x Record) int64 { return x.Index }},
-		private: cursor[PrivateRecord]{fetch: r.Privates, index: func(x PrivateRecord) int64 { return x.Index }},
-		hashes:  cursor[HashRecord]{fetch: r.Hashes, index: func(x HashRecord) int64 { return x.Index }},
-		signed:  cursor[CheckpointRecord]{fetch: r.Checkpoints, index: func(x CheckpointRecord) int64 { return x.Size }},
+		report:  rep,
+		records: newCursor(rep, InEntry, r.Records, func(x Record) int64 { return x.Index }),
+		private: newCursor(rep, InPrivate, r.Privates, func(x PrivateRecord) int64 { return x.Index }),
+		hashes:  newCursor(rep, InHash, r.Hashes, func(x HashRecord) int64 { return x.Index }),
+		signed:  newCursor(rep, InCheckpoint, r.Checkpoints, func(x CheckpointRecord) int64 { return x.Size }),
 	}
 	var err error
 	if v.key, err = v.chooseKey(ctx, r, o); err != nil {
@@ -50,7 +51,7 @@ func Verify(ctx context.Context, r Reader, o Options) (*Report, error) {
 	if !ok {
 		v.report.add(InHead, -1, "there is no head row: the log has not started, or its head was removed")
 	}
-	if err := v.walk(ctx); err != nil {
+	if err := v.walk(ctx, head.Size); err != nil {
 		return nil, err
 	}
 	v.finish(head, ok)
@@ -108,7 +109,7 @@ func openSince(signed []byte, key note.Verifier, rep *Report) (*Checkpoint, erro
 	}
 	c, err := OpenCheckpoint(signed, key)
 	if errors.Is(err, errOtherKey) {
-		rep.add(Rewrite, -1, "the earlier checkpoint is another log's, or this log was rewritten under another key: %v", err)
+		rep.add(Rewrite, -1, "the earlier checkpoint is another log's, or this log was rewritten under another key: %s", bare(err))
 		return nil, nil
 	}
 	if err != nil {
@@ -118,20 +119,17 @@ func openSince(signed []byte, key note.Verifier, rep *Report) (*Checkpoint, erro
 	return &c, nil
 }
 
-// walk goes through all tables in step, one entry at a time, until all are
-// at their end.
-func (v *verification) walk(ctx context.Context) error {
+// walk goes through all tables in step, one entry at a time, and then
+// through what is left in them.
+func (v *verification) walk(ctx context.Context, size int64) error {
 	v.checkSince()
 	for {
-		more, err := v.more(ctx)
+		more, err := v.more(ctx, size)
 		if err != nil {
 			return err
 		}
 		if !more {
-			return nil
-		}
-		if err := ctx.Err(); err != nil {
-			return err
+			break
 		}
 		if err := v.entry(ctx, v.tree.size); err != nil {
 			return err
@@ -141,45 +139,36 @@ func (v *verification) walk(ctx context.Context) error {
 		}
 		v.checkSince()
 	}
+	return errors.Join(v.records.drain(ctx), v.private.drain(ctx), v.hashes.drain(ctx), v.signed.drain(ctx))
 }
 
-// more reports whether any table has rows left for the next entry. Rows with
-// an index that no walk reaches (a gap of millions) are told, not walked to.
-func (v *verification) more(ctx context.Context) (bool, error) {
+// more reports whether the log has a next entry: the head covers it and some
+// table has rows from there on, or it has its leaf or checkpoint beyond the
+// head. A head or row that claims millions of entries is not walked to.
+func (v *verification) more(ctx context.Context, size int64) (bool, error) {
 	const reach = 1 << 16
 	next := v.tree.size
 	rec, ok1, err1 := v.records.peek(ctx)
 	priv, ok2, err2 := v.private.peek(ctx)
 	hash, ok3, err3 := v.hashes.peek(ctx)
 	cp, ok4, err4 := v.signed.peek(ctx)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	if err := errors.Join(err1, err2, err3, err4, ctx.Err()); err != nil {
 		return false, err
 	}
-	near := int64(-1)
-	for _, x := range []struct {
-		ok bool
-		i  int64
-	}{{ok1, rec.Index}, {ok2, priv.Index}, {ok3, hash.Index / 2}, {ok4, cp.Size - 1}} {
-		if x.ok && (near < 0 || x.i < near) {
-			near = max(x.i, 0)
-		}
+	near := func(ok bool, entry int64) bool { return ok && entry <= next+reach }
+	if next < size {
+		return near(ok1, rec.Index) || near(ok2, priv.Index) || near(ok3, hash.Index/2) || near(ok4, cp.Size-1), nil
 	}
-	if near > next+reach {
-		v.report.addRun(Finding{Class: InEntry, From: next, To: near - 1, Problem: "missing, and rows beyond them were not read"})
-		return false, nil
-	}
-	return near >= 0, nil
+	return ok1 && rec.Index == next || ok4 && cp.Size == next+1, nil
 }
 
 // entry checks the rows of entry i.
 func (v *verification) entry(ctx context.Context, i int64) error {
-	rec, ok, err := v.records.at(ctx, i, func(x Record) { v.report.add(InEntry, x.Index, "stored twice or out of sequence") })
+	rec, ok, err := v.records.at(ctx, i)
 	if err != nil {
 		return err
 	}
-	priv, okPriv, err := v.private.at(ctx, i, func(x PrivateRecord) {
-		v.report.add(InPrivate, x.Index, "stored twice or out of sequence")
-	})
+	priv, okPriv, err := v.private.at(ctx, i)
 	if err != nil {
 		return err
 	}
@@ -204,7 +193,7 @@ func (v *verification) content(rec Record, priv PrivateRecord, okPriv bool) {
 	}
 	leaf, err := ParseLeaf(rec.Leaf)
 	if err != nil {
-		v.report.add(InEntry, rec.Index, "%v", err)
+		v.report.add(InEntry, rec.Index, "%s", bare(err))
 		return
 	}
 	if rec.Kind != string(leaf.Kind) || rec.At != leaf.At.UnixMicro() {
@@ -227,7 +216,7 @@ func (v *verification) content(rec Record, priv PrivateRecord, okPriv bool) {
 func (v *verification) grow(ctx context.Context, i int64, rec Record, ok bool) error {
 	var failed error
 	stored := func(index int64) (h tlog.Hash, found bool) {
-		row, found, err := v.hashes.at(ctx, index, func(x HashRecord) { v.report.add(InHash, x.Index, "stored twice or out of sequence") })
+		row, found, err := v.hashes.at(ctx, index)
 		if err != nil {
 			failed = err
 		}
@@ -247,9 +236,7 @@ func (v *verification) grow(ctx context.Context, i int64, rec Record, ok bool) e
 		may = append(may, tlog.RecordHash(rec.Leaf))
 	}
 	if found && !slices.Contains(may, have) {
-		if ok {
-			v.addMisfit(i, may[0], have)
-		}
+		v.addMisfit(misfit{index: i, leaf: may, stored: have})
 		may = append(may, have)
 	}
 	v.tree.push(may, func(p node) []tlog.Hash {
@@ -278,9 +265,7 @@ func (v *verification) settle(p node, index int64, have tlog.Hash, found bool) [
 
 // checkpoint checks the one that was signed when the log reached size.
 func (v *verification) checkpoint(ctx context.Context, size int64) error {
-	row, ok, err := v.signed.at(ctx, size, func(x CheckpointRecord) {
-		v.report.add(InCheckpoint, x.Size, "stored twice or out of sequence")
-	})
+	row, ok, err := v.signed.at(ctx, size)
 	if err != nil {
 		return err
 	}
@@ -294,7 +279,7 @@ func (v *verification) checkpoint(ctx context.Context, size int64) error {
 	c, err := OpenCheckpoint(row.Signed, v.key)
 	switch {
 	case err != nil:
-		v.report.add(InCheckpoint, size, "%v", err)
+		v.report.add(InCheckpoint, size, "%s", bare(err))
 	case c.Size != size:
 		v.report.add(InCheckpoint, size, "the signed text is of size %d", c.Size)
 	case v.tree.hasRoot(c.Root[:]):
