@@ -4,6 +4,7 @@
 package ratelimit
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -30,6 +31,16 @@ func (a Algorithm) String() string {
 		return "gcra"
 	}
 	return "unknown"
+}
+
+// ParseAlgorithm reads what String writes; ok is false for anything else.
+func ParseAlgorithm(s string) (a Algorithm, ok bool) {
+	for _, a := range [...]Algorithm{SlidingWindow, WindowCredit, GCRA} {
+		if a.String() == s {
+			return a, true
+		}
+	}
+	return 0, false
 }
 
 // Scope is a set of subject dimensions that a rule counts together:
@@ -93,28 +104,28 @@ const (
 // for each distinct value of Scope. Burst (0: none) is the earned ceiling of
 // window_credit or the bucket of gcra.
 type Rule struct {
-	Scope Scope
-	Limit int64
-	Burst int64
+	Scope Scope `json:"scope"`
+	Limit int64 `json:"limit"`
+	Burst int64 `json:"burst,omitempty"`
 }
 
 // Block is a penalty: After refusals within one window, the subject is
 // refused for For, whatever its count.
 type Block struct {
-	After int
-	For   time.Duration
+	After int           `json:"after"`
+	For   time.Duration `json:"forNanos"`
 }
 
 // Policy is a named action with its rules.
 type Policy struct {
-	Action    string
-	Algorithm Algorithm
-	Window    time.Duration // whole microseconds
-	Rules     []Rule        // decided together: all pass or none is charged
-	OnFailure FailureMode
-	Shadow    bool // counts and records, never refuses
-	Disabled  bool // not evaluated at all
-	Block     *Block
+	Action    string        `json:"action"`
+	Algorithm Algorithm     `json:"algorithm"`   // 0: by each rule's burst
+	Window    time.Duration `json:"windowNanos"` // whole microseconds
+	Rules     []Rule        `json:"rules"`       // decided together: all pass or none is charged
+	OnFailure FailureMode   `json:"onFailure"`
+	Shadow    bool          `json:"shadow,omitempty"`   // counts and records, never refuses
+	Disabled  bool          `json:"disabled,omitempty"` // not evaluated at all
+	Block     *Block        `json:"block,omitempty"`
 }
 
 // Subject is who acts. Empty dimensions are absent; a rule whose dimensions
@@ -123,4 +134,39 @@ type Subject struct {
 	User   string
 	IP     string // textual address; IPv6 counts by /64
 	Device string
+}
+
+// MarshalText writes the configuration's name; 0 is empty.
+func (a Algorithm) MarshalText() ([]byte, error) {
+	if a == 0 {
+		return nil, nil
+	}
+	return []byte(a.String()), nil
+}
+
+// UnmarshalText reads what MarshalText writes.
+func (a *Algorithm) UnmarshalText(b []byte) error {
+	if len(b) == 0 {
+		*a = 0
+		return nil
+	}
+	v, ok := ParseAlgorithm(string(b))
+	if !ok {
+		return fmt.Errorf("unknown algorithm %q", b)
+	}
+	*a = v
+	return nil
+}
+
+// MarshalText writes what String returns.
+func (s Scope) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (s *Scope) UnmarshalText(b []byte) error {
+	v, ok := ParseScope(string(b))
+	if !ok {
+		return fmt.Errorf("unknown scope %q", b)
+	}
+	*s = v
+	return nil
 }

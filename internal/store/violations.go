@@ -1,0 +1,186 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"avalo.app/gantry/internal/ratelimit"
+)
+
+// violationChunk rows go into one statement: 14 parameters each, far below
+// either engine's bound.
+const violationChunk = 200
+
+// RecordViolations implements ratelimit.ViolationStore.
+func (db *DB) RecordViolations(ctx context.Context, b ratelimit.Batch) error {
+	return db.Write(ctx, "store.RecordViolations", func(tx *Tx) error {
+		n, err := tx.Exec(ctx, `INSERT INTO ratelimit_batches (node, seq, at) VALUES ($1, $2, $3)
+			ON CONFLICT (node) DO UPDATE SET seq = excluded.seq, at = excluded.at
+			WHERE ratelimit_batches.seq < excluded.seq`, b.Node, b.Seq, micros(db.now()))
+		if err != nil || n == 0 { // 0 rows: this batch is already in
+			return err
+		}
+		for chunk := range slices.Chunk(b.Violations, violationChunk) {
+			if err := tx.addViolations(ctx, chunk); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (t *Tx) addViolations(ctx context.Context, vs []ratelimit.Violation) error {
+	var values strings.Builder
+	args := make([]any, 0, 14*len(vs))
+	for i, v := range vs {
+		if i > 0 {
+			values.WriteString(", ")
+		}
+		values.WriteByte('(')
+		for j := range 14 {
+			if j > 0 {
+				values.WriteString(", ")
+			}
+			fmt.Fprintf(&values, "$%d", 14*i+j+1)
+		}
+		values.WriteByte(')')
+		dim, offender := offenderOf(v)
+		shadow := int64(0)
+		if v.Shadow {
+			shadow = 1
+		}
+		args = append(args, v.Action, v.Scope.String(), v.User, v.IPHash, v.DeviceHash, micros(v.WindowStart), shadow,
+			v.Window.Microseconds(), v.Limit, v.Count, micros(v.FirstAt), micros(v.LastAt), dim.String(), offender)
+	}
+	_, err := t.Exec(ctx, `INSERT INTO ratelimit_violations (action, scope, user_id, ip_hash, device_hash, window_start, shadow,
+			window_us, limit_units, count, first_at, last_at, offender_dim, offender)
+		VALUES `+values.String()+`
+		ON CONFLICT (action, scope, user_id, ip_hash, device_hash, window_start, shadow) DO UPDATE SET
+			count = ratelimit_violations.count + excluded.count,
+			limit_units = excluded.limit_units,
+			first_at = CASE WHEN excluded.first_at < ratelimit_violations.first_at THEN excluded.first_at ELSE ratelimit_violations.first_at END,
+			last_at = CASE WHEN excluded.last_at > ratelimit_violations.last_at THEN excluded.last_at ELSE ratelimit_violations.last_at END`,
+		args...)
+	return err
+}
+
+// offenderOf says who a refusal is laid to; see ratelimit.Offender.
+func offenderOf(v ratelimit.Violation) (ratelimit.Scope, string) {
+	switch {
+	case v.IPHash != "":
+		return ratelimit.IP, v.IPHash
+	case v.DeviceHash != "":
+		return ratelimit.Device, v.DeviceHash
+	}
+	return ratelimit.User, v.User
+}
+
+// where collects conditions with their placeholders.
+type where struct {
+	conds []string
+	args  []any
+}
+
+func (w *where) add(cond string, arg any) {
+	w.args = append(w.args, arg)
+	w.conds = append(w.conds, fmt.Sprintf(cond, len(w.args)))
+}
+
+func (w *where) period(column string, since, until time.Time) {
+	if !since.IsZero() {
+		w.add(column+" >= $%d", micros(since))
+	}
+	if !until.IsZero() {
+		w.add(column+" < $%d", micros(until))
+	}
+}
+
+func (w *where) sql() string {
+	if len(w.conds) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(w.conds, " AND ")
+}
+
+// Violations implements ratelimit.ViolationStore.
+func (db *DB) Violations(ctx context.Context, f ratelimit.ViolationFilter) ([]ratelimit.Violation, error) {
+	var w where
+	for _, c := range [...]struct{ column, value string }{
+		{"user_id", f.User}, {"ip_hash", f.IPHash}, {"device_hash", f.DeviceHash}, {"action", f.Action},
+	} {
+		if c.value != "" {
+			w.add(c.column+" = $%d", c.value)
+		}
+	}
+	w.period("last_at", f.Since, f.Until)
+	w.args = append(w.args, int64(f.Limit))
+	var out []ratelimit.Violation
+	err := db.rows(ctx, "store.Violations", func(r *sql.Rows) error {
+		v, err := scanViolation(r)
+		out = append(out, v)
+		return err
+	}, `SELECT action, scope, user_id, ip_hash, device_hash, window_start, shadow, window_us, limit_units, count, first_at, last_at
+		FROM ratelimit_violations`+w.sql()+
+		fmt.Sprintf(` ORDER BY last_at DESC, action, scope, user_id, ip_hash, device_hash LIMIT $%d`, len(w.args)), w.args...)
+	return out, err
+}
+
+func scanViolation(r *sql.Rows) (v ratelimit.Violation, err error) {
+	var scope string
+	var start, shadow, window, first, last int64
+	if err := r.Scan(&v.Action, &scope, &v.User, &v.IPHash, &v.DeviceHash, &start, &shadow, &window,
+		&v.Limit, &v.Count, &first, &last); err != nil {
+		return v, err
+	}
+	var ok bool
+	if v.Scope, ok = ratelimit.ParseScope(scope); !ok {
+		return v, errors.New("ratelimit_violations holds an unknown scope")
+	}
+	v.WindowStart, v.Shadow, v.Window = fromMicros(start), shadow == 1, time.Duration(window)*time.Microsecond
+	v.FirstAt, v.LastAt = fromMicros(first), fromMicros(last)
+	return v, nil
+}
+
+// Offenders implements ratelimit.ViolationStore.
+func (db *DB) Offenders(ctx context.Context, f ratelimit.OffenderFilter) ([]ratelimit.Offender, error) {
+	var w where
+	if f.Dimension != 0 {
+		w.add("offender_dim = $%d", f.Dimension.String())
+	}
+	w.period("last_at", f.Since, f.Until)
+	w.args = append(w.args, int64(f.Limit))
+	// The top subjects first, then their actions, in one statement and so in
+	// one snapshot.
+	query := `WITH top AS (
+			SELECT offender_dim, offender, CAST(SUM(count) AS bigint) AS total, MAX(last_at) AS last
+			FROM ratelimit_violations` + w.sql() + `
+			GROUP BY offender_dim, offender
+			ORDER BY total DESC, offender_dim, offender LIMIT ` + fmt.Sprintf("$%d", len(w.args)) + `)
+		SELECT DISTINCT t.offender_dim, t.offender, t.total, t.last, v.action
+		FROM top t JOIN (SELECT offender_dim, offender, action FROM ratelimit_violations` + w.sql() + `) v
+			ON v.offender_dim = t.offender_dim AND v.offender = t.offender
+		ORDER BY t.total DESC, t.offender_dim, t.offender, v.action`
+	var out []ratelimit.Offender
+	err := db.rows(ctx, "store.Offenders", func(r *sql.Rows) error {
+		var o ratelimit.Offender
+		var dim, action string
+		var last int64
+		if err := r.Scan(&dim, &o.Subject, &o.Count, &last, &action); err != nil {
+			return err
+		}
+		o.Dimension, _ = ratelimit.ParseScope(dim)
+		if n := len(out); n > 0 && out[n-1].Dimension == o.Dimension && out[n-1].Subject == o.Subject {
+			out[n-1].Actions = append(out[n-1].Actions, action)
+			return nil
+		}
+		o.LastAt, o.Actions = fromMicros(last), []string{action}
+		out = append(out, o)
+		return nil
+	}, query, w.args...)
+	return out, err
+}
