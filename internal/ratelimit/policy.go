@@ -128,6 +128,9 @@ type Policy struct {
 	Block     *Block        `json:"block,omitempty"`
 }
 
+// AuthFailure is the action under which failed authentications are counted.
+const AuthFailure = "AUTH_FAILURE"
+
 // Subject is who acts. Empty dimensions are absent; a rule whose dimensions
 // are not all present does not apply.
 type Subject struct {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -69,6 +70,25 @@ func refuseNewer(ctx context.Context, p *goose.Provider) error {
 	}
 	if current > target {
 		return fmt.Errorf("store: the database has schema %d, this gantry knows %d: run a newer gantry (migrations only go forward)", current, target)
+	}
+	return nil
+}
+
+// wantCurrent refuses a schema that is not exactly this binary's.
+func (db *DB) wantCurrent(ctx context.Context) error {
+	p, err := db.provider()
+	if err != nil {
+		return err
+	}
+	if err := refuseNewer(ctx, p); err != nil {
+		return err
+	}
+	pending, err := p.HasPending(ctx)
+	if err != nil {
+		return fmt.Errorf("store: read the schema version: %w", err)
+	}
+	if pending {
+		return errors.New("store: the database has an older schema: start gantry serve once to bring it forward")
 	}
 	return nil
 }

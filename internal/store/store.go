@@ -54,6 +54,24 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	return db, nil
 }
 
+// Inspect connects for reading what is there: it changes nothing, and wants
+// the schema of this binary.
+func Inspect(ctx context.Context, o Options) (*DB, error) {
+	if path, ok := strings.CutPrefix(o.URL, "sqlite:"); ok {
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("store: there is no database at %s: start gantry serve once, or name the configuration that it runs with", path)
+		}
+	}
+	db, err := connect(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.wantCurrent(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
 func connect(ctx context.Context, o Options) (*DB, error) {
 	db := &DB{now: o.Now}
 	if db.now == nil {
