@@ -79,7 +79,11 @@ type decoder struct {
 }
 
 func (d *decoder) fail(n ast.Node, path, format string, args ...any) {
-	d.problems = append(d.problems, problemAt(n.GetToken(), path, fmt.Sprintf(format, args...)))
+	p := problemAt(firstToken(n), path, fmt.Sprintf(format, args...))
+	if key, ok := d.origin[path]; ok && n.Type() == ast.NullType {
+		p.Line, p.Column = key.line, key.column
+	}
+	d.problems = append(d.problems, p)
 }
 
 // value decodes n into v. Sections and lists that are written without any
@@ -122,7 +126,7 @@ func (d *decoder) list(n ast.Node, v reflect.Value, path string) {
 }
 
 func (d *decoder) note(n ast.Node, path string) {
-	if t := n.GetToken(); t != nil && t.Position != nil {
+	if t := firstToken(n); t != nil && t.Position != nil {
 		d.origin[path] = place{line: t.Position.Line, column: t.Position.Column}
 	}
 }

@@ -108,6 +108,15 @@ func entries(n ast.Node) (pairs []*ast.MappingValueNode, ok bool) {
 	return nil, false
 }
 
+// firstToken is where a node starts; a block mapping's own token is its
+// first colon.
+func firstToken(n ast.Node) *token.Token {
+	if pairs, ok := entries(n); ok && len(pairs) > 0 && n.GetToken().Type == token.MappingValueType {
+		return pairs[0].Key.GetToken()
+	}
+	return n.GetToken()
+}
+
 // describe names what was found for an error, without its value.
 func describe(n ast.Node) string {
 	switch n.(type) {

@@ -46,7 +46,10 @@ func (d *decoder) start(t reflect.Type, key string, n ast.Node, path string) ref
 	}
 	builtin := defaultPolicies()
 	p, ok := builtin[key]
-	if !ok && key != AuthFailure {
+	if key == AuthFailure {
+		return blank(t) // Validate says where its numbers are
+	}
+	if !ok {
 		d.fail(n, path, "there is no built-in policy of this name to adjust; state window and limit%s",
 			suggest(key, slices.Sorted(maps.Keys(builtin))))
 		return blank(t)

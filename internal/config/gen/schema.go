@@ -15,7 +15,7 @@ type object = map[string]any
 // Patterns of values that are text in YAML.
 const (
 	referencePattern = `^\$\{[A-Za-z_][A-Za-z0-9_]*\}$`
-	durationPattern  = `^([0-9]+d)?([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))*$`
+	durationPattern  = `^([0-9]+d|([0-9]+d)?([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+)$`
 	sizePattern      = `^[0-9]+ *([KMG]iB|[kMG]?B)?$`
 	actionPattern    = `^[A-Z][A-Z0-9_]{0,63}$`
 )
