@@ -23,9 +23,10 @@ type State struct {
 	Prev      int64     // units in the window before, or NoPrev; gcra: unused
 }
 
-// Decide answers a demand of cost units at now. The returned state is the one
-// to store if the demand is charged; of a refused demand it is s.Adopt, which
-// holds the same counts as s.
+// Decide answers a demand of cost units at now, and returns the state to store.
+// Of a refused demand that is s as it stands at now: it holds the same counts,
+// in the window that holds now. Of a demand that passes alone but not with its
+// companions nothing is stored.
 //
 // A clock that goes back (now before Start) finds the newest window, at its
 // beginning, and so never passes more than the limit.
@@ -33,9 +34,8 @@ func (s State) Decide(p Params, now, cost int64) (State, Outcome) {
 	if !p.usable() || cost < 1 || cost > p.MaxCost() {
 		return s, Outcome{RetryAt: Never, ResetAt: Never}
 	}
-	s = s.Adopt(p, now)
 	limit, burst := p.bounds()
-	at := s.advance(p, now)
+	at := s.adopt(p, now).advance(p, now)
 	var retry int64
 	switch p.Algorithm {
 	case SlidingWindow:
@@ -47,7 +47,7 @@ func (s State) Decide(p Params, now, cost int64) (State, Outcome) {
 	}
 	if retry != 0 {
 		remaining, _ := at.room(limit, burst, now)
-		return s, Outcome{Remaining: remaining, RetryAt: retry, ResetAt: retry}
+		return at, Outcome{Remaining: remaining, RetryAt: retry, ResetAt: retry}
 	}
 	if p.Algorithm == GCRA {
 		cost *= p.Window
@@ -66,7 +66,7 @@ func (s State) Status(p Params, now int64) (remaining, resetAt int64) {
 		return 0, Never
 	}
 	limit, burst := p.bounds()
-	return s.Adopt(p, now).advance(p, now).room(limit, burst, now)
+	return s.adopt(p, now).advance(p, now).room(limit, burst, now)
 }
 
 // Refund takes cost units off the current window, as far as it holds them.
@@ -75,7 +75,7 @@ func (s State) Refund(p Params, now, cost int64) State {
 	if s.Algorithm == 0 || !p.usable() || cost < 1 {
 		return s
 	}
-	s = s.Adopt(p, now).advance(p, now)
+	s = s.adopt(p, now).advance(p, now)
 	cost = min(cost, MaxLimit)
 	if s.Algorithm == GCRA {
 		cost = int64(min(mulSat(cost, s.Window), maxLevel))
@@ -84,12 +84,12 @@ func (s State) Refund(p Params, now, cost int64) State {
 	return s
 }
 
-// Adopt carries a state over a live change of rule. Another limit or burst
+// adopt carries a state over a live change of rule. Another limit or burst
 // keeps the counts; another window or algorithm carries min(cur, limit) into a
-// window that starts now. It never resets. A driver stores the result even
-// when the demand is refused, or the carried window would start anew with
-// every refusal and RetryAt would never come.
-func (s State) Adopt(p Params, now int64) State {
+// window that starts now. It never resets. (Were a refused demand's state not
+// stored, that window would start anew with every refusal, and RetryAt would
+// never come.)
+func (s State) adopt(p Params, now int64) State {
 	if s.Algorithm == 0 || s.Algorithm == p.Algorithm && s.Window == p.Window {
 		return s
 	}
