@@ -9,8 +9,8 @@ const Never = math.MaxInt64
 // NoPrev is the Prev of a counter in its first window.
 const NoPrev = -1
 
-// State is what one counter holds. It is a value: the functions below return
-// the next one, and the driver stores it. The zero State is a newcomer's.
+// State is what one counter holds: a value, which the methods below move on
+// and a driver stores. The zero State is a newcomer's.
 //
 // system.md writes a window's state as (s, k, cur, prev). The formulas use s
 // and k only as s + kW, so Start holds that sum, and ⌊(t−s)/W⌋ − k equals
@@ -23,94 +23,102 @@ type State struct {
 	Prev      int64     // units in the window before, or NoPrev; gcra: unused
 }
 
-// Decide answers a demand of cost units at now, and returns the state to store.
-// Of a refused demand that is s as it stands at now: it holds the same counts,
-// in the window that holds now. Of a demand that passes alone but not with its
-// companions nothing is stored.
+// Decide answers a demand of cost units at now, and makes s the state to store.
+// After a refusal that is the same counts in the window that holds now. Of a
+// demand that passes alone but not with its companions nothing is stored.
 //
 // A clock that goes back (now before Start) finds the newest window, at its
 // beginning, and so never passes more than the limit.
-func (s State) Decide(p Params, now, cost int64) (State, Outcome) {
+func (s *State) Decide(p *Params, now, cost int64) Outcome {
 	if !p.usable() || cost < 1 || cost > p.MaxCost() {
-		return s, Outcome{RetryAt: Never, ResetAt: Never}
+		return Outcome{RetryAt: Never, ResetAt: Never}
 	}
 	limit, burst := p.bounds()
-	at := s.adopt(p, now).advance(p, now)
+	s.reach(p, now)
 	var retry int64
 	switch p.Algorithm {
 	case SlidingWindow:
-		retry = at.retrySliding(limit, now, cost)
+		retry = s.retrySliding(limit, now, cost)
 	case WindowCredit:
-		retry = at.retryCredit(limit, burst, cost)
+		retry = s.retryCredit(limit, burst, cost)
 	default:
-		retry = at.retryBucket(limit, burst, cost)
+		retry = s.retryBucket(limit, burst, cost)
 	}
 	if retry != 0 {
-		remaining, _ := at.room(limit, burst, now)
-		return at, Outcome{Remaining: remaining, RetryAt: retry, ResetAt: retry}
+		remaining, _ := s.room(limit, burst, now)
+		return Outcome{Remaining: remaining, RetryAt: retry, ResetAt: retry}
 	}
 	if p.Algorithm == GCRA {
 		cost *= p.Window
 	}
-	at.Cur += cost
-	o := Outcome{Allowed: true}
-	o.Remaining, o.ResetAt = at.room(limit, burst, now)
-	return at, o
+	s.Cur += cost
+	remaining, resetAt := s.room(limit, burst, now)
+	return Outcome{Allowed: true, Remaining: remaining, ResetAt: resetAt}
 }
 
 // Status returns the units left at now and when the counter's window ends
 // (gcra: when its bucket is empty), with nothing charged. It is what an
 // Outcome says of a demand that passed alone but not with its companions.
-func (s State) Status(p Params, now int64) (remaining, resetAt int64) {
+func (s State) Status(p *Params, now int64) (remaining, resetAt int64) {
 	if !p.usable() {
 		return 0, Never
 	}
 	limit, burst := p.bounds()
-	return s.adopt(p, now).advance(p, now).room(limit, burst, now)
+	s.reach(p, now)
+	return s.room(limit, burst, now)
 }
 
 // Refund takes cost units off the current window, as far as it holds them.
 // Units that have moved into the window before are not given back.
-func (s State) Refund(p Params, now, cost int64) State {
+func (s *State) Refund(p *Params, now, cost int64) {
 	if s.Algorithm == 0 || !p.usable() || cost < 1 {
-		return s
+		return
 	}
-	s = s.adopt(p, now).advance(p, now)
+	s.reach(p, now)
 	cost = min(cost, MaxLimit)
 	if s.Algorithm == GCRA {
 		cost = int64(min(mulSat(cost, s.Window), maxLevel))
 	}
 	s.Cur -= min(s.Cur, cost)
-	return s
 }
 
-// adopt carries a state over a live change of rule. Another limit or burst
-// keeps the counts; another window or algorithm carries min(cur, limit) into a
+// reach makes s, an old state, the one that p counts in at now.
+func (s *State) reach(p *Params, now int64) {
+	switch {
+	case s.Algorithm == 0:
+		s.begin(p, now)
+	case s.Algorithm == p.Algorithm && s.Window == p.Window:
+		s.advance(p.Limit, now)
+	default:
+		s.carry(p, now)
+	}
+}
+
+// begin makes s a newcomer's.
+func (s *State) begin(p *Params, now int64) {
+	*s = State{Algorithm: p.Algorithm, Window: p.Window, Start: now, Prev: NoPrev}
+	if s.Algorithm == GCRA {
+		s.Prev = 0
+	}
+}
+
+// carry takes a state over a live change of rule. Another limit or burst keeps
+// the counts; another window or algorithm carries min(cur, limit) into a
 // window that starts now. It never resets. (Were a refused demand's state not
 // stored, that window would start anew with every refusal, and RetryAt would
 // never come.)
-func (s State) adopt(p Params, now int64) State {
-	if s.Algorithm == 0 || s.Algorithm == p.Algorithm && s.Window == p.Window {
-		return s
-	}
-	return s.carry(p, now)
-}
-
-func (s State) carry(p Params, now int64) State {
-	limit, burst := p.bounds()
-	old := p
-	old.Algorithm, old.Window = s.Algorithm, s.Window
-	s = s.advance(old, now)
+func (s *State) carry(p *Params, now int64) {
+	s.advance(p.Limit, now)
 	units := s.Cur
 	if s.Algorithm == GCRA {
 		units = ceilDiv(s.Cur, s.Window)
 	}
-	next := State{Algorithm: p.Algorithm, Window: p.Window, Start: now, Cur: min(units, limit), Prev: NoPrev}
-	if p.Algorithm == GCRA {
-		next.Cur = min(next.Cur, burst) * p.Window
-		next.Prev = 0
+	limit, burst := p.bounds()
+	s.begin(p, now)
+	s.Cur = min(units, limit)
+	if s.Algorithm == GCRA {
+		s.Cur = min(s.Cur, burst) * s.Window
 	}
-	return next
 }
 
 // Idle reports whether the state at now answers like a newcomer's, so that a
@@ -126,23 +134,17 @@ func (s State) Idle(limit, now int64) bool {
 }
 
 // advance moves a state into the window (or the moment) that holds now.
-func (s State) advance(p Params, now int64) State {
-	if s.Algorithm == 0 {
-		s = State{Algorithm: p.Algorithm, Window: p.Window, Start: now, Prev: NoPrev}
-		if p.Algorithm == GCRA {
-			s.Prev = 0
-		}
-		return s
-	}
+func (s *State) advance(limit, now int64) {
+	since := now - s.Start
 	if s.Algorithm == GCRA {
-		s.Cur = drained(s.Cur, min(p.Limit, MaxLimit), now-s.Start)
+		s.Cur = drained(s.Cur, min(limit, MaxLimit), since)
 		s.Start = max(s.Start, now)
-		return s
+		return
 	}
-	if now-s.Start < s.Window {
-		return s
+	if since < s.Window {
+		return
 	}
-	switch (now - s.Start) / s.Window {
+	switch since / s.Window {
 	case 1:
 		s.Start, s.Prev, s.Cur = s.Start+s.Window, s.Cur, 0
 	case 2:
@@ -150,11 +152,10 @@ func (s State) advance(p Params, now int64) State {
 	default: // so long ago that it counts as a newcomer
 		s.Start, s.Prev, s.Cur = now, NoPrev, 0
 	}
-	return s
 }
 
 // room returns Outcome's Remaining and ResetAt for an advanced state.
-func (s State) room(limit, burst, now int64) (remaining, resetAt int64) {
+func (s *State) room(limit, burst, now int64) (remaining, resetAt int64) {
 	switch s.Algorithm {
 	case GCRA:
 		free := int64(mulSat(burst, s.Window)) - s.Cur

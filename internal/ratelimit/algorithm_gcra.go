@@ -23,7 +23,7 @@ func drained(level, limit, elapsed int64) int64 {
 }
 
 // retryBucket: the demand passes once the level has fallen to burst − cost.
-func (s State) retryBucket(limit, burst, cost int64) int64 {
+func (s *State) retryBucket(limit, burst, cost int64) int64 {
 	need := uint64(s.Cur) + mulSat(cost, s.Window)
 	size := mulSat(burst, s.Window)
 	if need <= size {

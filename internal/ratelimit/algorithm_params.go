@@ -7,13 +7,13 @@ import "fmt"
 const maxLevel = 1 << 62
 
 // usable reports whether the formulas are defined for p at all.
-func (p Params) usable() bool {
+func (p *Params) usable() bool {
 	return p.Window >= 1 && p.Limit >= 1 && p.Algorithm >= SlidingWindow && p.Algorithm <= GCRA
 }
 
 // MaxCost is the greatest cost that can ever pass: the limit, and of gcra
 // also no more than the bucket.
-func (p Params) MaxCost() int64 {
+func (p *Params) MaxCost() int64 {
 	limit := min(p.Limit, MaxLimit)
 	if p.Algorithm != GCRA {
 		return limit
@@ -24,7 +24,7 @@ func (p Params) MaxCost() int64 {
 
 // MaxBurst is the greatest burst that the algorithm counts exactly in p's
 // window; of gcra it also bounds a limit that stands alone.
-func (p Params) MaxBurst() int64 {
+func (p *Params) MaxBurst() int64 {
 	switch {
 	case p.Algorithm == SlidingWindow:
 		return 0
@@ -37,7 +37,7 @@ func (p Params) MaxBurst() int64 {
 // bounds returns limit and burst as the formulas use them: a missing burst is
 // the limit. Overrides may scale a valid rule past the bounds of Validate;
 // what lies beyond is cut off, so that nothing overflows.
-func (p Params) bounds() (limit, burst int64) {
+func (p *Params) bounds() (limit, burst int64) {
 	limit, burst = min(p.Limit, MaxLimit), min(p.Burst, MaxLimit)
 	if burst <= 0 {
 		burst = limit
@@ -55,7 +55,7 @@ func (p Params) bounds() (limit, burst int64) {
 
 // Validate reports the first number that the formulas are not exact for, or
 // that means nothing to the algorithm.
-func (p Params) Validate() error {
+func (p *Params) Validate() error {
 	longest := MaxWindow.Microseconds()
 	switch {
 	case p.Algorithm < SlidingWindow || p.Algorithm > GCRA:

@@ -8,34 +8,34 @@ type Strikes struct {
 	Until int64 // blocked before this moment; 0: not blocked
 }
 
-// Judge applies the rule's penalty to what the count answered at now, and
-// returns the strikes to store and the outcome to give.
+// Judge applies the rule's penalty to what the count answered at now, makes x
+// the strikes to store, and returns the outcome to give.
 //
 // Params.BlockAfter refusals by the count, within one window of the first of
 // them, block the counter for BlockFor from the last. A refusal by the block
 // is no strike, so a block ends although the caller keeps trying. The refusal
 // that imposes the block is one by the count, and its RetryAt already knows
 // the block. A rule whose penalty was removed lifts the blocks it imposed.
-func (x Strikes) Judge(p Params, now int64, o Outcome) (Strikes, Outcome) {
+func (x *Strikes) Judge(p *Params, now int64, o Outcome) Outcome {
 	if p.BlockAfter <= 0 || o.RetryAt == Never {
-		return x, o
+		return o
 	}
 	if now < x.Until {
 		o.Allowed, o.Blocked = false, true
-		return x, o.blockedUntil(x.Until)
+		return o.blockedUntil(x.Until)
 	}
 	if o.Allowed {
-		return x, o
+		return o
 	}
 	if x.Count == 0 || now >= x.Ends {
-		x = Strikes{Ends: now + p.Window}
+		*x = Strikes{Ends: now + p.Window}
 	}
 	x.Count++
 	if x.Count >= p.BlockAfter {
-		x = Strikes{Until: now + p.BlockFor}
+		*x = Strikes{Until: now + p.BlockFor}
 		o = o.blockedUntil(x.Until)
 	}
-	return x, o
+	return o
 }
 
 // blockedUntil moves the moment of passing to the end of a block, unless the

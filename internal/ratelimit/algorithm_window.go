@@ -8,7 +8,7 @@ import "math/bits"
 // allowance is A of window_credit: what the current window may pass. Units
 // that the window before left unused raise it from limit up to burst. A
 // newcomer has earned nothing.
-func (s State) allowance(limit, burst int64) int64 {
+func (s *State) allowance(limit, burst int64) int64 {
 	if s.Prev == NoPrev {
 		return limit
 	}
@@ -16,7 +16,7 @@ func (s State) allowance(limit, burst int64) int64 {
 }
 
 // retryCredit: the next window passes any cost, because A ≥ limit ≥ cost.
-func (s State) retryCredit(limit, burst, cost int64) int64 {
+func (s *State) retryCredit(limit, burst, cost int64) int64 {
 	if s.Cur+cost <= s.allowance(limit, burst) {
 		return 0
 	}
@@ -24,7 +24,7 @@ func (s State) retryCredit(limit, burst, cost int64) int64 {
 }
 
 // weighted is ⌈prev(W−e)/W⌉: the units of the window before that still count.
-func (s State) weighted(now int64) int64 {
+func (s *State) weighted(now int64) int64 {
 	if s.Prev <= 0 {
 		return 0
 	}
@@ -43,7 +43,7 @@ func (s State) weighted(now int64) int64 {
 // retrySliding: the demand passes iff prev(W−e) + (cur+c)W ≤ LW, which is
 // weighted + cur + c ≤ L. With r = L−cur−c ≥ 0 it passes in this window once
 // prev(W−e) ≤ rW; otherwise cur becomes prev first, and L−c takes r's place.
-func (s State) retrySliding(limit, now, cost int64) int64 {
+func (s *State) retrySliding(limit, now, cost int64) int64 {
 	if s.weighted(now)+s.Cur+cost <= limit {
 		return 0
 	}

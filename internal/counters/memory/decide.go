@@ -8,14 +8,14 @@ import (
 
 // plan is what a demand will do to its counter once all demands are decided.
 type plan struct {
-	at      int  // slot; -1: none yet
-	first   int  // the call's first demand of the same counter
-	spilled bool // the key shares an overflow counter
-	struck  bool // strikes changed
-	passed  bool // the count passes the demand, a block or a companion may not
-	base    ratelimit.State
-	next    ratelimit.State // what to store: charged if passed, else as it stands now
+	at      int             // slot; -1: none yet
+	first   int             // the call's first demand of the same counter
+	spilled bool            // the key shares an overflow counter
+	struck  bool            // strikes changed
+	passed  bool            // the count passes the demand, a block or a companion may not
+	state   ratelimit.State // as loaded; then as decided, to be stored
 	strikes ratelimit.Strikes
+	base    ratelimit.State // as loaded, of a call with several demands
 }
 
 // one decides a single demand: all, without what only several need.
@@ -30,7 +30,7 @@ func (c *Counters) one(now int64, d *ratelimit.Demand, o *ratelimit.Outcome, cha
 	if p.spilled {
 		c.overflow.mu.Lock()
 		defer c.overflow.mu.Unlock()
-		p.base = c.overflow.state(&d.Params)
+		p.state = c.overflow.state(&d.Params)
 	}
 	p.decide(d, o, now)
 	if !charge {
@@ -70,9 +70,10 @@ func (c *Counters) all(now int64, demands []ratelimit.Demand, out []ratelimit.Ou
 			defer c.overflow.mu.Unlock()
 		}
 		if p.spilled {
-			p.base = c.overflow.state(&d.Params)
+			p.state = c.overflow.state(&d.Params)
 		}
 		follow(plans, demands, i)
+		p.base = p.state
 		p.decide(d, &out[i], now)
 		allowed = allowed && out[i].Allowed
 	}
@@ -89,7 +90,7 @@ func follow(plans []plan, demands []ratelimit.Demand, i int) {
 			same = overflowKeyOf(&demands[j].Params) == overflowKeyOf(&demands[i].Params)
 		}
 		if same && plans[j].spilled == p.spilled {
-			p.first, p.base = plans[j].first, plans[j].next
+			p.first, p.state = plans[j].first, plans[j].state
 			if demands[j].Key == demands[i].Key {
 				p.strikes, p.struck = plans[j].strikes, plans[j].struck
 			}
@@ -104,7 +105,7 @@ func (c *Counters) settle(now int64, plans []plan, demands []ratelimit.Demand, o
 	for i := range demands {
 		p, d := &plans[i], &demands[i]
 		if !allowed && out[i].Allowed {
-			out[i].Remaining, out[i].ResetAt = plans[p.first].base.Status(d.Params, now)
+			out[i].Remaining, out[i].ResetAt = plans[p.first].base.Status(&d.Params, now)
 		}
 		if !charge {
 			continue
@@ -128,7 +129,7 @@ func (c *Counters) load(sh *shard, d *ratelimit.Demand, p *plan, now int64, more
 	}
 	p.at = sh.table.find(split(d.Key))
 	if p.at >= 0 {
-		p.base = sh.table.state(p.at)
+		sh.table.read(p.at, &p.state)
 	} else if !c.makeRoom(sh, now) {
 		p.spilled = true
 		return nil
@@ -139,9 +140,9 @@ func (c *Counters) load(sh *shard, d *ratelimit.Demand, p *plan, now int64, more
 	return nil
 }
 
-// decide fills o and the rest of p from p.base and p.strikes.
+// decide moves p.state and p.strikes on, and fills o.
 func (p *plan) decide(d *ratelimit.Demand, o *ratelimit.Outcome, now int64) {
-	p.next, *o = p.base.Decide(d.Params, now, d.Cost)
+	*o = p.state.Decide(&d.Params, now, d.Cost)
 	p.passed = o.Allowed
 	// Many keys share an overflow counter: they feel the blocks they earned
 	// before, but its refusals are strikes against nobody.
@@ -149,11 +150,8 @@ func (p *plan) decide(d *ratelimit.Demand, o *ratelimit.Outcome, now int64) {
 		return
 	}
 	before := p.strikes
-	p.strikes, *o = before.Judge(d.Params, now, *o)
+	*o = p.strikes.Judge(&d.Params, now, *o)
 	p.struck = p.struck || p.strikes != before
-	if p.passed && !o.Allowed {
-		p.next = p.base
-	}
 }
 
 // commit stores what the demand changed: the charge if all passed; of a refusal
@@ -162,23 +160,22 @@ func (c *Counters) commit(sh *shard, d *ratelimit.Demand, p *plan, charge bool, 
 	if p.struck {
 		c.strike(sh, d.Key, p.strikes)
 	}
-	store := charge || !p.passed && p.base.Algorithm != 0
 	switch {
 	case p.spilled:
 		c.overflow.hits.Add(1)
-		if store {
-			c.overflow.counters[overflowKeyOf(&d.Params)] = p.next
+		if charge || !p.passed {
+			c.overflow.counters[overflowKeyOf(&d.Params)] = p.state
 		}
-	case store:
-		return c.store(sh, d, p.at, p.next, now)
+	case charge, !p.passed && p.at >= 0:
+		return c.store(sh, d, p.at, &p.state, now)
 	}
 	return nil
 }
 
 // store writes a counter's state, at its slot or into a new one.
-func (c *Counters) store(sh *shard, d *ratelimit.Demand, at int, s ratelimit.State, now int64) error {
+func (c *Counters) store(sh *shard, d *ratelimit.Demand, at int, s *ratelimit.State, now int64) error {
 	t := &sh.table
-	k := kindOf(&s, &d.Params)
+	k := kindOf(s, &d.Params)
 	number := 0
 	if at >= 0 {
 		number = int(t.slots[at].when & maxKinds)
@@ -196,7 +193,7 @@ func (c *Counters) store(sh *shard, d *ratelimit.Demand, at int, s ratelimit.Sta
 		c.keys.Add(1)
 		c.dropped(dropped)
 	}
-	t.slots[at].pack(&s, number)
+	t.slots[at].pack(s, number)
 	return nil
 }
 

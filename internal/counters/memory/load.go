@@ -177,7 +177,9 @@ func (d *decoder) entry(c *Counters, t *table, now int64) {
 	if d.err != nil {
 		return
 	}
-	k, s := t.kinds[number-1], t.unpack(&e)
+	k := t.kinds[number-1]
+	var s ratelimit.State
+	t.unpack(&e, &s)
 	if s.Cur < 0 || s.Cur > maxLevel {
 		d.corrupt("a counter holds %d", s.Cur)
 		return
@@ -189,7 +191,7 @@ func (d *decoder) entry(c *Counters, t *table, now int64) {
 	key := join(e.lo, e.hi)
 	sh := &c.shards[shardOf(key)]
 	demand := ratelimit.Demand{Key: key, Params: ratelimit.Params{Limit: k.limit}}
-	if err := c.store(sh, &demand, sh.table.find(e.lo, e.hi), s, now); err != nil {
+	if err := c.store(sh, &demand, sh.table.find(e.lo, e.hi), &s, now); err != nil {
 		d.fail(err)
 	}
 }

@@ -198,5 +198,8 @@ func (c *Counters) refund(now int64, d *ratelimit.Demand) error {
 	if at < 0 {
 		return nil
 	}
-	return c.store(sh, d, at, sh.table.state(at).Refund(d.Params, now, d.Cost), now)
+	var s ratelimit.State
+	sh.table.read(at, &s)
+	s.Refund(&d.Params, now, d.Cost)
+	return c.store(sh, d, at, &s, now)
 }

@@ -108,20 +108,20 @@ func (t *table) place(lo uint64) int {
 	return i
 }
 
-func (t *table) state(i int) ratelimit.State { return t.unpack(&t.slots[i]) }
+// read fills the zero State s from a slot.
+func (t *table) read(at int, s *ratelimit.State) { t.unpack(&t.slots[at], s) }
 
-func (t *table) unpack(e *entry) ratelimit.State {
+func (t *table) unpack(e *entry, s *ratelimit.State) {
 	k := &t.kinds[e.when&maxKinds-1]
-	s := ratelimit.State{Algorithm: k.algorithm, Window: k.window, Start: int64(e.when >> kindBits)}
+	s.Algorithm, s.Window, s.Start = k.algorithm, k.window, int64(e.when>>kindBits)
 	if k.algorithm == ratelimit.GCRA {
 		s.Cur = int64(e.count)
-		return s
+		return
 	}
 	s.Cur, s.Prev = int64(uint32(e.count)), int64(e.count>>32)
 	if s.Prev == noPrev {
 		s.Prev = ratelimit.NoPrev
 	}
-	return s
 }
 
 // pack writes s into a slot as a counter of the kind with that number.
@@ -183,7 +183,9 @@ func (t *table) add(lo, hi uint64, now int64) (at, dropped int) {
 }
 
 func (t *table) expired(e *entry, now int64) bool {
-	return t.unpack(e).Idle(t.kinds[e.when&maxKinds-1].limit, now)
+	var s ratelimit.State
+	t.unpack(e, &s)
+	return s.Idle(t.kinds[e.when&maxKinds-1].limit, now)
 }
 
 // live counts the entries that have not expired.

@@ -46,10 +46,11 @@ func (r *Reference) decide(now int64, demands []ratelimit.Demand, out []ratelimi
 	refused := make([]bool, len(demands)) // by the count
 	allowed := true
 	for i, d := range demands {
-		next[i], out[i] = r.states[d.Key].Decide(d.Params, now, d.Cost)
+		next[i] = r.states[d.Key]
+		out[i] = next[i].Decide(&d.Params, now, d.Cost)
 		refused[i] = !out[i].Allowed
-		var struck ratelimit.Strikes
-		struck, out[i] = r.strikes[d.Key].Judge(d.Params, now, out[i])
+		struck := r.strikes[d.Key]
+		out[i] = struck.Judge(&d.Params, now, out[i])
 		if store {
 			r.strikes[d.Key] = struck
 		}
@@ -57,7 +58,7 @@ func (r *Reference) decide(now int64, demands []ratelimit.Demand, out []ratelimi
 	}
 	for i, d := range demands {
 		if !allowed && out[i].Allowed {
-			out[i].Remaining, out[i].ResetAt = r.states[d.Key].Status(d.Params, now)
+			out[i].Remaining, out[i].ResetAt = r.states[d.Key].Status(&d.Params, now)
 		}
 	}
 	for i, d := range demands {
@@ -73,7 +74,9 @@ func (r *Reference) Refund(_ context.Context, now int64, demands []ratelimit.Dem
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, d := range demands {
-		r.states[d.Key] = r.states[d.Key].Refund(d.Params, now, d.Cost)
+		s := r.states[d.Key]
+		s.Refund(&d.Params, now, d.Cost)
+		r.states[d.Key] = s
 	}
 	return nil
 }
