@@ -115,6 +115,10 @@ func (d *decoder) list(n ast.Node, v reflect.Value, path string) {
 		d.fail(n, path, "expected a list, such as [a, b]; got %s", describe(n))
 		return
 	}
+	if len(seq.Values) == 0 {
+		v.SetZero()
+		return
+	}
 	out := reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values))
 	for i, item := range seq.Values {
 		at := fmt.Sprintf("%s[%d]", path, i)
