@@ -18,31 +18,53 @@ type cursor[T any] struct {
 	class  Class
 
 	page []T
-	from int64 // where the next page starts
+	last int64 // index of the newest row fetched
+	same int   // how many rows with that index were fetched
 	done bool
 }
 
 func newCursor[T any](r *Report, c Class, fetch func(context.Context, int64, int) ([]T, error), index func(T) int64) cursor[T] {
-	return cursor[T]{fetch: fetch, index: index, report: r, class: c, from: math.MinInt64}
+	return cursor[T]{fetch: fetch, index: index, report: r, class: c, last: math.MinInt64}
 }
 
 // peek returns the next row without moving on; ok is false at the end.
 func (c *cursor[T]) peek(ctx context.Context) (row T, ok bool, err error) {
 	if len(c.page) == 0 && !c.done {
-		if c.page, err = c.fetch(ctx, c.from, pageSize); err != nil {
+		if err := c.next(ctx); err != nil {
 			return row, false, err
-		}
-		if len(c.page) > 0 {
-			last := c.index(c.page[len(c.page)-1])
-			c.from, c.done = last+1, last == math.MaxInt64
-		} else {
-			c.done = true
 		}
 	}
 	if len(c.page) == 0 {
 		return row, false, nil
 	}
 	return c.page[0], true, nil
+}
+
+// next fetches a page. It starts at the last index seen and not after it:
+// who may write the tables may have dropped their primary keys too, and a
+// second row with one index must not hide behind the end of a page.
+func (c *cursor[T]) next(ctx context.Context) error {
+	page, err := c.fetch(ctx, c.last, pageSize)
+	if err != nil {
+		return err
+	}
+	skip := 0
+	for skip < min(c.same, len(page)) && c.index(page[skip]) == c.last {
+		skip++
+	}
+	if page = page[skip:]; len(page) == 0 && c.last < math.MaxInt64 {
+		if page, err = c.fetch(ctx, c.last+1, pageSize); err != nil {
+			return err
+		}
+	}
+	for _, row := range page {
+		if i := c.index(row); i != c.last {
+			c.last, c.same = i, 0
+		}
+		c.same++
+	}
+	c.page, c.done = page, len(page) == 0
+	return nil
 }
 
 // at returns the row with index i, if there is one, and moves past it.

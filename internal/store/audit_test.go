@@ -308,11 +308,11 @@ func TestAuditStatementFails(t *testing.T) {
 		db, raw := openLog(t, url, secret), rawDB(t, url)
 		size := int64(1)
 		for _, table := range []string{"audit_head", "audit_leaves", "audit_private", "audit_hashes", "audit_checkpoints"} {
-			exec(t, raw, `ALTER TABLE `+table+` RENAME TO away`)
+			rawExec(t, raw, `ALTER TABLE `+table+` RENAME TO away`)
 			if _, err := db.RecordAudit(t.Context(), entryN(1)); err == nil {
 				t.Errorf("without %s an append succeeds", table)
 			}
-			exec(t, raw, `ALTER TABLE away RENAME TO `+table)
+			rawExec(t, raw, `ALTER TABLE away RENAME TO `+table)
 			wantSound(t, db, size)
 			fill(t, db, int(size)+1)
 			size++
@@ -365,7 +365,7 @@ func TestAuditKeyRules(t *testing.T) {
 	})
 }
 
-func exec(t *testing.T, raw *sql.DB, query string, args ...any) {
+func rawExec(t *testing.T, raw *sql.DB, query string, args ...any) {
 	t.Helper()
 	if _, err := raw.ExecContext(t.Context(), query, args...); err != nil {
 		t.Fatalf("%s: %v", query, err)
