@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"avalo.app/gantry/internal/audit"
+	"avalo.app/gantry/internal/audit/audithttp"
 	"avalo.app/gantry/internal/store"
 	"avalo.app/gantry/internal/store/storetest"
 )
@@ -41,7 +42,7 @@ func serve(t *testing.T, db *store.DB, hook func(path string, body []byte) []byt
 
 func verifyRemote(t *testing.T, base string, o audit.Options) *audit.Report {
 	t.Helper()
-	rep, err := audit.VerifyRemote(t.Context(), http.DefaultClient, base, o)
+	rep, err := audithttp.Verify(t.Context(), http.DefaultClient, base, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,12 +115,12 @@ func remoteTampering(t *testing.T, db *store.DB, vkey string) {
 		}
 	}
 	for name, o := range map[string]audit.Options{"no key": {}, "bad since": {Key: vkey, Since: []byte("x")}} {
-		if _, err := audit.VerifyRemote(t.Context(), http.DefaultClient, serve(t, db, nil), o); err == nil {
+		if _, err := audithttp.Verify(t.Context(), http.DefaultClient, serve(t, db, nil), o); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
 	huge := serve(t, db, func(_ string, _ []byte) []byte { return make([]byte, audit.MaxCheckpoint+1) })
-	if _, err := audit.VerifyRemote(t.Context(), http.DefaultClient, huge, audit.Options{Key: vkey}); err == nil {
+	if _, err := audithttp.Verify(t.Context(), http.DefaultClient, huge, audit.Options{Key: vkey}); err == nil {
 		t.Error("an endless checkpoint is read")
 	}
 }

@@ -3,28 +3,26 @@ package audit
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"net/http"
-	"net/url"
+	"io/fs"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// VerifyRemote verifies a log as an outsider: it fetches the checkpoint and
-// every entry bundle below base (".../audit/log/"), rebuilds the tree from
-// the entries alone and compares its root with the signed one. Private parts
-// are not public and are not looked at.
+// Fetch reads one resource of a log by its path ("checkpoint",
+// "tile/entries/000"). It fails if the resource is over limit bytes, and
+// with fs.ErrNotExist if the log does not have it. See package audithttp.
+type Fetch func(ctx context.Context, path string, limit int64) ([]byte, error)
+
+// VerifyTiles verifies a log as an outsider: it fetches the checkpoint and
+// every entry bundle, rebuilds the tree from the entries alone and compares
+// its root with the signed one. Private parts are not public and are not
+// looked at.
 //
 // Options.Key is required: an outsider trusts the key it pinned, not what it
 // is told. An error means that the log could not be read; what is wrong with
-// it is in the report. The client decides about timeouts, proxies and
-// redirects; at most one bundle (16 MiB) is held in memory.
-//
-// This is the one place where the package does I/O over a network, so that
-// the code that judges a stranger's log is the code that judges ours.
-func VerifyRemote(ctx context.Context, c *http.Client, base string, o Options) (*Report, error) {
+// it is in the report. At most one bundle (16 MiB) is held in memory.
+func VerifyTiles(ctx context.Context, fetch Fetch, o Options) (*Report, error) {
 	rep := &Report{Findings: []Finding{}}
 	key, err := ParseVerifierKey(o.Key)
 	if err != nil {
@@ -35,18 +33,16 @@ func VerifyRemote(ctx context.Context, c *http.Client, base string, o Options) (
 	if err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(base)
-	if err != nil || u.Host == "" {
-		return nil, errors.New("audit: the log's address is not a URL with a host")
+	r := &remote{fetch: fetch, report: rep}
+	if err := r.verify(ctx, key, since); err != nil {
+		return nil, err
 	}
-	r := &remote{client: c, base: u, report: rep}
-	return rep, r.verify(ctx, key, since)
+	return rep, nil
 }
 
-// remote is one run of VerifyRemote.
+// remote is one run of VerifyTiles.
 type remote struct {
-	client *http.Client
-	base   *url.URL
+	fetch  Fetch
 	report *Report
 	tree   tree
 }
@@ -88,13 +84,13 @@ func (r *remote) bundle(ctx context.Context, size int64, since *Checkpoint) (boo
 	first := r.tree.size
 	t := tlog.Tile{H: TileHeight, L: EntriesLevel, N: first / TileWidth, W: int(min(size-first, TileWidth))}
 	data, err := r.fetch(ctx, TilePath(t), maxBundle)
-	if t.W < TileWidth && errors.Is(err, errNotServed) {
+	if t.W < TileWidth && errors.Is(err, fs.ErrNotExist) {
 		// A log may drop a partial bundle once it has grown past it.
 		full := t
 		full.W = TileWidth
 		data, err = r.fetch(ctx, TilePath(full), maxBundle)
 	}
-	if errors.Is(err, errNotServed) {
+	if errors.Is(err, fs.ErrNotExist) {
 		r.report.addRun(Finding{Class: InEntry, From: first, To: first + int64(t.W) - 1, Problem: "the log does not serve them"})
 		return false, nil
 	}
@@ -121,35 +117,4 @@ func (r *remote) compareSince(since *Checkpoint) {
 	if since != nil && since.Size == r.tree.size && !r.tree.hasRoot(since.Root[:]) {
 		r.report.add(Rewrite, -1, "the first %d entries are not those that the earlier checkpoint signed: the log was rewritten", since.Size)
 	}
-}
-
-var errNotServed = errors.New("not served")
-
-// fetch reads one resource of at most limit bytes.
-func (r *remote) fetch(ctx context.Context, path string, limit int64) ([]byte, error) {
-	u := r.base.JoinPath(path)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, fmt.Errorf("audit: %w", err)
-	}
-	res, err := r.client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("audit: fetch %s: %w", path, err)
-	}
-	defer res.Body.Close()
-	switch res.StatusCode {
-	case http.StatusOK:
-	case http.StatusNotFound, http.StatusGone:
-		return nil, fmt.Errorf("audit: fetch %s: %w (%s)", path, errNotServed, res.Status)
-	default:
-		return nil, fmt.Errorf("audit: fetch %s: the log answers %s", path, res.Status)
-	}
-	data, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("audit: fetch %s: %w", path, err)
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("audit: fetch %s: the answer is over %d bytes", path, limit)
-	}
-	return data, nil
 }
