@@ -29,28 +29,27 @@ const (
 )
 
 // keyBuffer holds the hash input of usual names on the stack; longBuffer that
-// of the longest ones a Service lets through (MaxSubject each).
+// of the longest ones a Service lets through (MaxSubject each); what is longer
+// still goes to the heap. overhead is the most that lengths add to such names.
 const (
-	keyBuffer  = 192
+	keyBuffer  = 128
 	longBuffer = 1024
+	overhead   = 2 + 4*2
 )
 
 // Key returns the counter key of (action, scope, the scope's values of sub).
 // Every text is preceded by its length, so no two inputs hash the same bytes
 // whatever separators they hold. sub.IP must be what NormalizeIP returned.
 func (h *Hasher) Key(action string, scope Scope, sub Subject) Key {
-	size := 2 + 4*4 + len(action) + len(sub.User) + len(sub.IP) + len(sub.Device)
+	size := overhead + len(action) + len(sub.User) + len(sub.IP) + len(sub.Device)
 	if size > keyBuffer {
-		return h.longKey(size, action, scope, sub)
+		return h.longKey(action, scope, sub)
 	}
 	var buf [keyBuffer]byte
 	return h.sum(appendKey(buf[:0], action, scope, sub))
 }
 
-func (h *Hasher) longKey(size int, action string, scope Scope, sub Subject) Key {
-	if size > longBuffer {
-		return h.sum(appendKey(make([]byte, 0, size), action, scope, sub))
-	}
+func (h *Hasher) longKey(action string, scope Scope, sub Subject) Key {
 	var buf [longBuffer]byte
 	return h.sum(appendKey(buf[:0], action, scope, sub))
 }
@@ -96,8 +95,10 @@ func (h *Hasher) sum(b []byte) (k Key) {
 }
 
 func appendText(b []byte, s string) []byte {
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(s)))
-	return append(b, s...)
+	if len(s) < 0x80 { // as AppendUvarint does, but inlined
+		return append(append(b, byte(len(s))), s...)
+	}
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 // ipv6Bits is the prefix that counts as one address: what one customer
