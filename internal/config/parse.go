@@ -12,10 +12,11 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Bounds of a configuration file. The parser recurses, so depth is bounded
-// before it runs.
+// Bounds of a configuration file. The parser recurses and its time grows with
+// the square of a mapping's keys, so both are bounded before it runs.
 const (
 	maxSize   = 1 << 20 // bytes
+	maxKeys   = 10_000
 	maxNested = 16      // { or [ within each other
 	maxIndent = 80      // columns
 )
@@ -58,13 +59,17 @@ func parse(data []byte) (root ast.Node, ps Problems) {
 // on: deep nesting, and anchors with their aliases, which make small files
 // grow without bound.
 func guard(tokens token.Tokens) Problems {
-	nested, line := 0, 0
+	nested, line, keys := 0, 0, 0
 	for _, t := range tokens {
 		switch t.Type {
 		case token.MappingStartType, token.SequenceStartType:
 			nested++
 		case token.MappingEndType, token.SequenceEndType:
 			nested--
+		case token.MappingValueType:
+			if keys++; keys > maxKeys {
+				return Problems{problemAt(t, "", fmt.Sprintf("the document has more than %d keys", maxKeys))}
+			}
 		case token.AnchorType, token.AliasType, token.MergeKeyType:
 			return Problems{problemAt(t, "", "anchors, aliases and merge keys are not supported; write the value out")}
 		case token.TagType, token.DirectiveType, token.MappingKeyType:

@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"avalo.app/gantry/internal/fault"
@@ -132,7 +133,7 @@ func (c *checker) burst(at string, r Params) {
 // clip keeps an echoed value small.
 func clip(s string) string {
 	if len(s) > maxAction {
-		return s[:maxAction] + "…"
+		return strings.ToValidUTF8(s[:maxAction], "") + "…"
 	}
 	return s
 }

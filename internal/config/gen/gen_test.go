@@ -3,9 +3,12 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"avalo.app/gantry/internal/config"
 )
 
 func TestGeneratedFilesAreCurrent(t *testing.T) {
@@ -40,6 +43,9 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 		if len(n.children) == 0 && n.tag.Get("example") == "" {
 			t.Errorf("%s has no example", n.path)
 		}
+		if e := n.tag.Get("example"); e != "" {
+			checkExample(t, n.path, quoted(n.typ, e))
+		}
 		for _, c := range n.children {
 			walk(c)
 		}
@@ -48,5 +54,25 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 	delete(docs, "Server.Listen")
 	if _, err := build(docs); err == nil {
 		t.Error("a field without a doc comment is accepted")
+	}
+}
+
+// checkExample fails unless the example of an option reads as one.
+func checkExample(t *testing.T, path, example string) {
+	t.Helper()
+	var doc, indent string
+	for step := range strings.SplitSeq(strings.ReplaceAll(path, "ACTION", "LOGIN"), ".") {
+		name, isList := strings.CutSuffix(step, "[]")
+		doc += indent + name + ":\n"
+		indent += "  "
+		if isList {
+			doc += indent + "-\n"
+			indent += "  "
+		}
+	}
+	doc = strings.TrimSuffix(doc, "\n") + " " + example + "\n"
+	env := func(string) (string, bool) { return "x", true }
+	if _, err := config.Decode([]byte(doc), env); err != nil {
+		t.Errorf("the example of %s does not read: %v\n%s", path, err, doc)
 	}
 }

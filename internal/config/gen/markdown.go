@@ -23,7 +23,7 @@ here. ` + "`gantry config check`" + ` says what is wrong with a file, ` + "`gant
 - ` + "`${NAME}`" + ` in a value is replaced by the environment variable NAME, which must be set and not empty; ` + "`$${`" + ` stands for
   ` + "`${`" + `. Secrets and what came from variables are never printed.
 - Durations have a unit: ` + "`30s`, `5m`, `24h`, `90d`" + `. Sizes have one too: ` + "`512KiB`, `1MiB`" + `.
-- Anchors, aliases, merge keys and tags are not supported. A file has at most 1 MiB.
+- Anchors, aliases, merge keys and tags are not supported. A file has at most 1 MiB and 10,000 keys.
 - **live** options change when the configuration is reloaded; the others need a **restart**.
 `
 
