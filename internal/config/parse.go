@@ -17,8 +17,8 @@ import (
 const (
 	maxSize   = 1 << 20 // bytes
 	maxKeys   = 10_000
-	maxNested = 16      // { or [ within each other
-	maxIndent = 80      // columns
+	maxNested = 16 // { or [ within each other
+	maxIndent = 80 // columns
 )
 
 // parse returns the top mapping of a document, nil for an empty one.
