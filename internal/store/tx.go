@@ -44,7 +44,8 @@ const attempts = 8
 
 // Write runs fn in a read-write transaction and commits. When the engine
 // reports a serialisation failure or a busy database, all of fn runs again
-// in a new transaction: fn must have no effect outside it.
+// in a new transaction: fn must have no effect outside it. If ctx carries an
+// idempotency claim, it commits with what fn did, or neither does.
 func (db *DB) Write(ctx context.Context, op string, fn func(*Tx) error) error {
 	var err error
 	for i := range attempts {
@@ -70,7 +71,11 @@ func (db *DB) once(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit it is a no-op; before, the first error counts
-	if err := fn(&Tx{tx: tx, db: db}); err != nil {
+	t := &Tx{tx: tx, db: db}
+	if err := fn(t); err != nil {
+		return err
+	}
+	if err := t.commitClaim(ctx); err != nil {
 		return err
 	}
 	return tx.Commit()
