@@ -39,8 +39,8 @@ func (s *source) keys(ctx context.Context) ([]jose.JSONWebKey, error) {
 
 func (s *source) discover(ctx context.Context) error {
 	p, err := oidc.NewProvider(oidc.ClientContext(ctx, s.client), s.issuer)
-	if err != nil {
-		return fmt.Errorf("discover signing keys: %w", err)
+	if err != nil { // it may quote a whole page
+		return fmt.Errorf("discover signing keys: %.300s", err.Error())
 	}
 	var doc struct {
 		JWKSURI string `json:"jwks_uri"`

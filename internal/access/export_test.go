@@ -1,0 +1,4 @@
+package access
+
+// IssuerOf is issuerOf, for its fuzz target.
+var IssuerOf = issuerOf
