@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"avalo.app/gantry/internal/fault"
 	"avalo.app/gantry/internal/oidc"
 )
