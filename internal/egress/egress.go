@@ -101,7 +101,7 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if resp.ContentLength > g.o.MaxBody {
+	if resp.ContentLength > g.o.MaxBody && r.Method != http.MethodHead { // to a HEAD it is no body's length
 		_ = resp.Body.Close()
 		return nil, fmt.Errorf("%w: %d bytes of at most %d", ErrBody, resp.ContentLength, g.o.MaxBody)
 	}

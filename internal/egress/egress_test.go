@@ -160,6 +160,25 @@ func TestBodyIsBounded(t *testing.T) {
 	}
 }
 
+// TestHeadOfALargeObject: what a HEAD says of a body's size is no body.
+func TestHeadOfALargeObject(t *testing.T) {
+	u, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "1000000") })
+	c := egress.Client(egress.Options{MaxBody: 1000}, u)
+	t.Cleanup(c.CloseIdleConnections)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodHead, u.String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.ContentLength != 1000000 {
+		t.Errorf("%d bytes", resp.ContentLength)
+	}
+}
+
 func TestTimeIsBounded(t *testing.T) {
 	release := make(chan struct{})
 	u, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {

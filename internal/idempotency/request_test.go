@@ -158,6 +158,23 @@ func TestSettlingOutlivesTheRequest(t *testing.T) {
 	r.replayed(t, request())
 }
 
+// A claim is never part of another claim's effect.
+func TestClaimsDoNotNest(t *testing.T) {
+	r := newRig()
+	c := r.claim(t, request())
+	r.fake.OnUpdate = func(ctx context.Context, id idempotency.ID, decide func(*idempotency.Record) (bool, error)) error {
+		if _, ok := idempotency.From(ctx); ok {
+			t.Error("the write of a claim carries another one")
+		}
+		return r.mem.UpdateIdempotency(ctx, id, decide)
+	}
+	other := request()
+	other.Key = "another"
+	if _, err := r.Claim(idempotency.With(t.Context(), c), other); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRequestWritesFail(t *testing.T) {
 	for name, persisted := range map[string]bool{"failed": false, "failed but persisted": true} {
 		t.Run("claim "+name, func(t *testing.T) {

@@ -155,6 +155,31 @@ func TestWorkIsCancelledWhenTheLeaseIsLost(t *testing.T) {
 	}
 }
 
+// hanging is a table whose renewals never answer.
+type hanging struct{ *table }
+
+func (h hanging) RenewLease(ctx context.Context, _ lease.Held, _ time.Duration) (bool, error) {
+	<-ctx.Done()
+	return false, ctx.Err()
+}
+
+// A store that hangs must not let the work go on past the lease's end.
+func TestWorkIsCancelledWhenARenewalHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		cancelled := make(chan time.Duration, 10)
+		stop := node(t.Context(), hanging{new(table)}, "a", func(ctx context.Context, _ lease.Held) error {
+			<-ctx.Done()
+			cancelled <- time.Since(start)
+			return ctx.Err()
+		})
+		if got := <-cancelled; got != ttl {
+			t.Errorf("cancelled after %v, want %v", got, ttl)
+		}
+		stop()
+	})
+}
+
 func TestAcquireFailures(t *testing.T) {
 	for name, after := range map[string]bool{"failed": false, "failed but persisted": true} {
 		t.Run(name, func(t *testing.T) {

@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -146,6 +148,61 @@ func TestKeysSlow(t *testing.T) {
 	}
 	close(release)
 }
+
+// TestHangingIssuer: requests wait five seconds for its keys and no longer,
+// and meanwhile time alone starts no second fetch beside the first.
+func TestHangingIssuer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var fetches, clock atomic.Int64
+		verify := oidc.New(oidc.Config{Issuer: "https://id.example", Audience: "app", JWKSURL: "https://id.example/keys",
+			Now: func() time.Time { return start.Add(time.Duration(clock.Load())) },
+			Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				fetches.Add(1)
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			})}})
+		tok := ed(t, "k").sign(t, map[string]any{"iss": "https://id.example", "aud": "app", "sub": "u1", "exp": start.Add(time.Hour).Unix()})
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				if _, err := verify(t.Context(), tok); fault.CodeOf(err) != fault.ServiceDegraded || time.Since(began) != 5*time.Second {
+					t.Errorf("after %v: %v", time.Since(began), err)
+				}
+			})
+			synctest.Wait()
+			clock.Add(int64(time.Minute))
+		}
+		wg.Wait()
+		if n := fetches.Load(); n != 1 {
+			t.Errorf("%d fetches", n)
+		}
+	})
+}
+
+// TestDiscoveryKeepsTLS: an issuer that is spoken to over TLS cannot send us
+// for its keys to where anyone in between may answer.
+func TestDiscoveryKeepsTLS(t *testing.T) {
+	s := ed(t, "k")
+	asked := make(chan string, 4)
+	verify := oidc.New(oidc.Config{Issuer: "https://id.example", Audience: "app", Now: func() time.Time { return start },
+		Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			asked <- r.URL.String()
+			return answer(`{"issuer":"https://id.example","jwks_uri":"http://id.example/keys"}`).RoundTrip(r)
+		})}})
+	tok := s.sign(t, map[string]any{"iss": "https://id.example", "aud": "app", "sub": "u1", "exp": start.Add(time.Hour).Unix()})
+	if _, err := verify(t.Context(), tok); fault.CodeOf(err) != fault.ServiceDegraded {
+		t.Error(err)
+	}
+	if got := <-asked; got != "https://id.example/.well-known/openid-configuration" || len(asked) != 0 {
+		t.Errorf("asked %s and %d more", got, len(asked))
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestDiscovery(t *testing.T) {
 	s := ed(t, "k")

@@ -1,7 +1,9 @@
 package oidc_test
 
 import (
+	"crypto"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -132,6 +134,37 @@ func TestForgeries(t *testing.T) {
 	if n := i.fetches.Load(); n > 2 {
 		t.Errorf("%d fetches", n)
 	}
+}
+
+// TestAlgorithmsOfKeysThatNameNone: what may sign is our list, also when the
+// issuer's keys leave the algorithm open.
+func TestAlgorithmsOfKeysThatNameNone(t *testing.T) {
+	r := rs(t, "r", 2048)
+	open := r.public(t)
+	open.Algorithm = ""
+	i := newIssuer(t, nil, open)
+	accepted(t, i, r.sign(t, i.claims(nil)))
+	for _, alg := range []jose.SignatureAlgorithm{jose.RS384, jose.RS512, jose.PS256} {
+		refused(t, i, signer{alg, "r", r.key}.sign(t, i.claims(nil)), fault.Unauthenticated)
+	}
+}
+
+// TestWeakKey: a modulus that can be factored signs for nobody, although its
+// signature is right.
+func TestWeakKey(t *testing.T) {
+	weak := rs(t, "weak", 1024)
+	i := newIssuer(t, nil, weak.public(t), ed(t, "k").public(t))
+	claims, err := json.Marshal(i.claims(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := b64(`{"alg":"RS256","kid":"weak"}`) + "." + b64(string(claims))
+	digest := sha256.Sum256([]byte(signed))
+	sig, err := rsa.SignPKCS1v15(nil, weak.key.(*rsa.PrivateKey), crypto.SHA256, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, i, signed+"."+b64(string(sig)), fault.Unauthenticated)
 }
 
 func flip(sig string) string {
