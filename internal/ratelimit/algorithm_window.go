@@ -42,7 +42,8 @@ func (s *State) weighted(now int64) int64 {
 
 // retrySliding: the demand passes iff prev(W−e) + (cur+c)W ≤ LW, which is
 // weighted + cur + c ≤ L. With r = L−cur−c ≥ 0 it passes in this window once
-// prev(W−e) ≤ rW; otherwise cur becomes prev first, and L−c takes r's place.
+// prev(W−e) ≤ rW; otherwise cur becomes prev first, and L−c takes r's place:
+// cur is greater, so the wait in the next window is never below 0.
 func (s *State) retrySliding(limit, now, cost int64) int64 {
 	if s.weighted(now)+s.Cur+cost <= limit {
 		return 0
@@ -50,7 +51,7 @@ func (s *State) retrySliding(limit, now, cost int64) int64 {
 	if r := limit - s.Cur - cost; r >= 0 {
 		return s.Start + s.Window - mulDiv(r, s.Window, s.Prev)
 	}
-	return s.Start + s.Window + max(0, s.Window-mulDiv(limit-cost, s.Window, s.Cur))
+	return s.Start + 2*s.Window - mulDiv(limit-cost, s.Window, s.Cur)
 }
 
 // mulDiv returns ⌊a·b/c⌋ for a < c, so that the quotient is below b.

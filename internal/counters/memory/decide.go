@@ -92,7 +92,7 @@ func follow(plans []plan, demands []ratelimit.Demand, i int) {
 		if same && plans[j].spilled == p.spilled {
 			p.first, p.state = plans[j].first, plans[j].state
 			if demands[j].Key == demands[i].Key {
-				p.strikes, p.struck = plans[j].strikes, plans[j].struck
+				p.strikes = plans[j].strikes
 			}
 			return
 		}
@@ -134,10 +134,7 @@ func (c *Counters) load(sh *shard, d *ratelimit.Demand, p *plan, now int64, more
 		p.spilled = true
 		return nil
 	}
-	if !sh.table.room(more) {
-		return errKinds
-	}
-	return nil
+	return sh.table.reserve(&d.Params, more)
 }
 
 // decide moves p.state and p.strikes on, and fills o.
@@ -151,7 +148,7 @@ func (p *plan) decide(d *ratelimit.Demand, o *ratelimit.Outcome, now int64) {
 	}
 	before := p.strikes
 	*o = p.strikes.Judge(&d.Params, now, *o)
-	p.struck = p.struck || p.strikes != before
+	p.struck = p.strikes != before
 }
 
 // commit stores what the demand changed: the charge if all passed; of a refusal

@@ -41,6 +41,7 @@ type Counters struct {
 	fingerprint [16]byte
 	keys        atomic.Int64 // entries in all shards
 	expired     atomic.Int64
+	cursor      atomic.Uint32 // see makeRoom
 	shards      [shardCount]shard
 	overflow    overflow
 	saving      sync.Mutex // one SaveFile at a time
@@ -133,11 +134,14 @@ func (c *Counters) Sweep(now int64) {
 	c.overflow.sweep(now)
 }
 
-// forget drops sh's expired counters if that is worth a new table.
+// forget drops sh's expired counters if that is worth a new table: any, while
+// the counters are full.
 func (c *Counters) forget(sh *shard, now int64) {
 	sh.purgedAt = now
 	live := sh.table.live(now)
-	if dead := sh.table.used - live; dead*8 > sh.table.used || sizeFor(live)*4 < len(sh.table.slots)*3 {
+	dead := sh.table.used - live
+	full := c.keys.Load() >= c.max
+	if dead*8 > sh.table.used || full && dead > 0 || sizeFor(live)*4 < len(sh.table.slots)*3 {
 		c.dropped(sh.table.rebuild(live, 0, now))
 	}
 }
@@ -148,18 +152,32 @@ func (c *Counters) dropped(n int) {
 	c.expired.Add(int64(n))
 }
 
-// purgeEvery bounds how often a full shard searches itself for room, in µs.
-const purgeEvery = 1_000_000
+const (
+	purgeEvery  = 1_000_000 // µs; how often a full shard is searched at most
+	purgeShards = 8         // how many other shards one call searches at most
+)
 
-// makeRoom reports whether one more key may join sh.
+// makeRoom reports whether one more key may join sh, which is locked. While
+// the counters are full it looks for expired ones, in other shards too.
 func (c *Counters) makeRoom(sh *shard, now int64) bool {
 	if c.keys.Load() < c.max {
 		return true
 	}
+	c.purge(sh, now)
+	for i := 0; i < purgeShards && c.keys.Load() >= c.max; i++ {
+		other := &c.shards[c.cursor.Add(1)%shardCount]
+		if other.mu.TryLock() { // waiting here could wait for ever: sh is locked
+			c.purge(other, now)
+			other.mu.Unlock()
+		}
+	}
+	return c.keys.Load() < c.max
+}
+
+func (c *Counters) purge(sh *shard, now int64) {
 	if age := now - sh.purgedAt; age < 0 || age >= purgeEvery {
 		c.forget(sh, now)
 	}
-	return c.keys.Load() < c.max
 }
 
 // Take implements ratelimit.Counters.

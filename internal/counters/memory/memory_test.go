@@ -12,8 +12,6 @@ func TestConformance(t *testing.T) {
 	ratelimittest.Run(t, func(*testing.T) ratelimit.Counters { return memory.New(memory.Options{}) })
 }
 
-// A driver that works without its table, too: every key shares a counter only
-// when the table is full, so with room for one key the suite's first holds.
 func BenchmarkTakeHotKey(b *testing.B) {
 	for _, p := range []ratelimit.Params{
 		{Algorithm: ratelimit.SlidingWindow, Window: 3_600_000_000, Limit: 1_000_000_000},

@@ -158,6 +158,19 @@ func (t *table) room(more int) bool {
 	return len(t.kinds)+more <= maxKinds
 }
 
+// reserve makes sure that a counter under p, and more kinds in all, can be
+// stored.
+func (t *table) reserve(p *ratelimit.Params, more int) error {
+	if len(t.kinds)+more <= maxKinds {
+		return nil
+	}
+	s := ratelimit.State{Algorithm: p.Algorithm, Window: p.Window}
+	if slices.Contains(t.kinds, kindOf(&s, p)) || t.room(more) {
+		return nil
+	}
+	return errKinds
+}
+
 // intern returns the number of k.
 func (t *table) intern(k kind) (int, error) {
 	if i := slices.Index(t.kinds, k); i >= 0 {

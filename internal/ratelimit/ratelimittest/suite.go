@@ -231,6 +231,16 @@ func duplicates(t *testing.T, h *harness) {
 		one := h.demand(p.Algorithm.String(), p, 1)
 		wantPasses(t, p.Algorithm.String()+" after a refused pair", h.passes(t, one), 20)
 	}
+	p := rules()[0]
+	p.Limit, p.BlockAfter, p.BlockFor = 2, 2, 5*hour
+	d := h.demand("struck twice", p, 2)
+	h.take(t, d)
+	if _, out := h.take(t, d, d); out[1].RetryAt != h.now+5*hour {
+		t.Fatalf("two refusals in one call are two strikes: %+v", out)
+	}
+	if _, out := h.peek(t, d); !out[0].Blocked {
+		t.Fatalf("the block of two strikes in one call was not kept: %+v", out)
+	}
 }
 
 func manyDemands(t *testing.T, h *harness) {
