@@ -1,0 +1,189 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"avalo.app/gantry/api"
+	"avalo.app/gantry/internal/access"
+	"avalo.app/gantry/internal/fault"
+)
+
+// problem renders an error for one caller. What has no code is INTERNAL, is
+// logged with the request id, and shows nothing of its cause.
+func (s *Server) problem(c caller, err error) *api.Problem {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		var tooBig *http.MaxBytesError
+		switch {
+		case errors.As(err, &tooBig):
+			f = bodyTooLarge(tooBig.Limit)
+		case errors.Is(err, context.Canceled):
+			f = fault.New(fault.ServiceDegraded, "httpapi", "the caller went away")
+		default:
+			f = &fault.Error{Code: fault.Internal, Err: err}
+		}
+	}
+	if f.Code == fault.Internal || f.Code == fault.ServiceDegraded {
+		s.d.Log.Error("request failed", "requestId", c.requestID, "error", err.Error())
+	}
+	info, ok := api.Lookup(api.Code(f.Code))
+	if !ok {
+		info, _ = api.Lookup(api.CodeInternal)
+	}
+	p := &api.Problem{
+		Type: "about:blank", Title: info.Title, Status: info.HTTPStatus, Detail: f.Msg, Instance: c.instance,
+		Code: info.Code, Message: api.Message(info.Code, c.language), Language: c.language, Retryable: info.Retryable,
+		RetryAfterSeconds: info.RetryAfterSeconds, Retry: info.Retry, RequestID: c.requestID, Docs: "/v1/errors#" + string(info.Code),
+	}
+	if f.Code == fault.Internal {
+		p.Detail = "something failed on our side; quote the requestId to the operators"
+		return p
+	}
+	p.Details = f.Detail
+	if d, ok := f.Detail.(api.RateLimitedDetails); ok {
+		p.Type = quotaExceeded
+		p.ViolatedPolicies = []string{d.PolicyName}
+		p.RetryAfterSeconds = d.RetryAfter
+	}
+	return p
+}
+
+// quotaExceeded is the problem type of draft-ietf-httpapi-ratelimit-headers.
+const quotaExceeded = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
+func bodyTooLarge(limit int64) *fault.Error {
+	return fault.Invalid("httpapi", fault.Field{Field: "body", Problem: "too large", Limit: limit},
+		"the request body is larger than the limit of %d bytes", limit)
+}
+
+// fail writes an error as the route's protocol wants it.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	s.writeProblem(w, isCallable(r), s.problem(s.caller(w, r, access.Principal{}), err))
+}
+
+func (s *Server) writeProblem(w http.ResponseWriter, callable bool, p *api.Problem) {
+	if p.Retry != api.RetryNone && p.RetryAfterSeconds > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(p.RetryAfterSeconds, 10))
+	}
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="gantry"`)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	if callable {
+		e, status := p.Callable()
+		writeJSON(w, status, "application/json", e)
+		return
+	}
+	w.Header().Set("Content-Language", p.Language)
+	writeJSON(w, p.Status, "application/problem+json", p)
+}
+
+// language is the supported language that the caller likes best.
+func language(r *http.Request) string { return api.MatchLanguage(r.Header.Get("Accept-Language")) }
+
+func isCallable(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/callable/") }
+
+func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
+	b, err := json.Marshal(v)
+	if err != nil { // only a bug of ours: every type here marshals
+		http.Error(w, `{"code":"INTERNAL"}`, http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	_, _ = w.Write(b) // the caller may be gone; there is nobody to tell
+}
+
+// humaProblem makes a problem an error that huma writes as it is.
+type humaProblem struct{ *api.Problem }
+
+func (p humaProblem) Error() string             { return string(p.Code) + ": " + p.Problem.Detail }
+func (p humaProblem) GetStatus() int            { return p.Status }
+func (p humaProblem) ContentType(string) string { return "application/problem+json" }
+
+// problemError renders a handler's error for huma.
+func (s *Server) problemError(ctx context.Context, err error) error {
+	p := s.problem(callerOf(ctx), err)
+	h := http.Header{"Cache-Control": {"no-store"}, "Content-Language": {p.Language}}
+	if p.Retry != api.RetryNone && p.RetryAfterSeconds > 0 {
+		h.Set("Retry-After", strconv.FormatInt(p.RetryAfterSeconds, 10))
+	}
+	return huma.ErrorWithHeaders(humaProblem{p}, h)
+}
+
+// installErrors makes huma's own refusals (validation, parsing) problems of
+// the catalogue. huma keeps the hook in a package variable; it is set once,
+// before anything is served.
+var installErrors = sync.OnceFunc(func() {
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
+		var c caller
+		if ctx != nil {
+			_, w := humago.Unwrap(ctx)
+			c = callerOf(ctx.Context())
+			w.Header().Set("Cache-Control", "no-store")
+		}
+		return humaProblem{invalidProblem(c, status, msg, errs)}
+	}
+	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
+		return humaProblem{invalidProblem(caller{}, status, msg, errs)}
+	}
+})
+
+// invalidProblem maps a refusal of huma's: all of them are about the request.
+func invalidProblem(c caller, status int, msg string, errs []error) *api.Problem {
+	f := fault.Invalid("httpapi", fault.Field{Problem: msg}, "%s", msg)
+	switch {
+	case status >= http.StatusInternalServerError:
+		f = fault.New(fault.Internal, "httpapi", "")
+	case status == http.StatusRequestEntityTooLarge:
+		f.Msg = "the request body is too large"
+	}
+	var text []string
+	var fields []api.InvalidDetails
+	for _, err := range errs {
+		var d *huma.ErrorDetail
+		if errors.As(err, &d) {
+			fields = append(fields, api.InvalidDetails{Field: strings.TrimPrefix(d.Location, "body."), Problem: d.Message, Actual: bounded(d.Value)})
+			text = append(text, strings.TrimPrefix(d.Location, "body.")+": "+d.Message)
+			continue
+		}
+		text = append(text, err.Error())
+	}
+	if len(text) > 0 {
+		f.Msg = strings.Join(text, "; ")
+	}
+	info, _ := api.Lookup(api.Code(f.Code))
+	p := &api.Problem{Type: "about:blank", Title: info.Title, Status: info.HTTPStatus, Detail: f.Msg, Instance: c.instance,
+		Code: info.Code, Message: api.Message(info.Code, c.language), Language: c.language, Retry: info.Retry, RequestID: c.requestID,
+		Docs: "/v1/errors#" + string(info.Code)}
+	switch {
+	case len(fields) == 1:
+		p.Details = fields[0]
+	case len(fields) > 1:
+		p.Details = map[string]any{"problem": "several fields are wrong", "fields": fields}
+	default:
+		p.Details = f.Detail
+	}
+	return p
+}
+
+// bounded keeps an echoed value small: what was sent may be huge.
+func bounded(v any) any {
+	if s, ok := v.(string); ok && len(s) > 64 {
+		return strings.ToValidUTF8(s[:64], "") + "…"
+	}
+	switch v.(type) {
+	case string, bool, float64, int, int64, nil:
+		return v
+	}
+	return nil
+}

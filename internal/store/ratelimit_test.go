@@ -1,0 +1,254 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"avalo.app/gantry/internal/audit"
+	"avalo.app/gantry/internal/fault"
+	"avalo.app/gantry/internal/ratelimit"
+	"avalo.app/gantry/internal/store"
+	"avalo.app/gantry/internal/store/storetest"
+)
+
+
+// withKey runs fn on each engine with a store whose audit log has started.
+func withKey(t *testing.T, fn func(*testing.T, *store.DB)) {
+	t.Helper()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		secret, _ := newKey(t)
+		if err := db.UseAuditKey(t.Context(), secret); err != nil {
+			t.Fatal(err)
+		}
+		fn(t, db)
+	})
+}
+
+func loginPolicy(limit int64) *ratelimit.Policy {
+	return &ratelimit.Policy{Action: "LOGIN", Window: 5 * time.Minute, OnFailure: ratelimit.FailOpen, Algorithm: ratelimit.GCRA,
+		Rules: []ratelimit.Rule{{Scope: ratelimit.User | ratelimit.IP, Limit: limit, Burst: 7}}, Block: &ratelimit.Block{After: 3, For: time.Minute}}
+}
+
+func TestPolicies(t *testing.T) {
+	withKey(t, func(t *testing.T, db *store.DB) {
+		e := audit.Entry{Kind: audit.PolicySet, Actor: "key:x", Object: "policy:LOGIN"}
+		want := ratelimit.StoredPolicy{Action: "LOGIN", Version: 1, Policy: loginPolicy(5), UpdatedAt: testTime, UpdatedBy: "key:x"}
+		saved, err := db.SavePolicy(t.Context(), ratelimit.StoredPolicy{Action: "LOGIN", Policy: loginPolicy(5), UpdatedAt: testTime, UpdatedBy: "key:x"}, 0, e)
+		if err != nil || saved.Version != 1 {
+			t.Fatalf("version %d, %v", saved.Version, err)
+		}
+		got, err := db.Policies(t.Context())
+		if d := cmp.Diff([]ratelimit.StoredPolicy{want}, got); err != nil || d != "" {
+			t.Fatalf("%v %s", err, d)
+		}
+		_, err = db.SavePolicy(t.Context(), ratelimit.StoredPolicy{Action: "LOGIN", Policy: loginPolicy(9)}, 0, e)
+		if fault.CodeOf(err) != fault.Conflict {
+			t.Fatalf("an old version: %v", err)
+		}
+		// A reset keeps the version rising, so a compare-and-set holds across it.
+		if saved, err = db.SavePolicy(t.Context(), ratelimit.StoredPolicy{Action: "LOGIN"}, 1, e); err != nil || saved.Version != 2 {
+			t.Fatalf("version %d, %v", saved.Version, err)
+		}
+		head, err := db.VerifyAudit(t.Context(), audit.Options{})
+		if err != nil || !head.OK() || head.Size != 3 { // the start and two changes; the conflict left none
+			t.Fatalf("log: %+v %v", head, err)
+		}
+	})
+}
+
+// TestPolicyRace: of many writers that read the same version, one wins.
+func TestPolicyRace(t *testing.T) {
+	withKey(t, func(t *testing.T, db *store.DB) {
+		var wg sync.WaitGroup
+		results := make(chan error, 16)
+		for i := range 16 {
+			wg.Go(func() {
+				_, err := db.SavePolicy(t.Context(), ratelimit.StoredPolicy{Action: "LOGIN", Policy: loginPolicy(int64(i + 1))}, 0,
+					audit.Entry{Kind: audit.PolicySet, Object: "policy:LOGIN"})
+				results <- err
+			})
+		}
+		wg.Wait()
+		close(results)
+		won := 0
+		for err := range results {
+			switch {
+			case err == nil:
+				won++
+			case fault.CodeOf(err) != fault.Conflict:
+				t.Error(err)
+			}
+		}
+		if won != 1 {
+			t.Errorf("%d writers won", won)
+		}
+	})
+}
+
+func TestOverrides(t *testing.T) {
+	withKey(t, func(t *testing.T, db *store.DB) {
+		o := ratelimit.Override{ID: "ov1", Dimension: ratelimit.IP, Subject: "hash", Action: "*", Exempt: true,
+			ExpiresAt: testTime.Add(time.Hour), Reason: "test", CreatedBy: "key:x", CreatedAt: testTime}
+		e := audit.Entry{Kind: audit.OverrideSet, Object: "override:ov1"}
+		if err := db.SaveOverride(t.Context(), o, e); err != nil {
+			t.Fatal(err)
+		}
+		next := o
+		next.ID, next.Exempt, next.Multiplier = "ov2", false, 1500
+		if err := db.SaveOverride(t.Context(), next, e); err != nil { // takes the place of the first
+			t.Fatal(err)
+		}
+		got, err := db.Overrides(t.Context(), testTime)
+		if d := cmp.Diff([]ratelimit.Override{next}, got); err != nil || d != "" {
+			t.Fatalf("%v %s", err, d)
+		}
+		if got, err := db.Overrides(t.Context(), next.ExpiresAt); err != nil || len(got) != 0 {
+			t.Fatalf("expired: %v %v", got, err)
+		}
+		if err := db.RemoveOverride(t.Context(), "ov1", e); fault.CodeOf(err) != fault.NotFound {
+			t.Fatalf("a replaced override: %v", err)
+		}
+		if err := db.RemoveOverride(t.Context(), "ov2", audit.Entry{Kind: audit.OverrideRemoved}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func violation(user string, count int64) ratelimit.Violation {
+	return ratelimit.Violation{Action: "LOGIN", Scope: ratelimit.User, User: user, WindowStart: testTime, Window: 5 * time.Minute,
+		Limit: 10, Count: count, FirstAt: testTime, LastAt: testTime.Add(time.Second)}
+}
+
+func TestViolations(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		batch := ratelimit.Batch{Node: "n1", Seq: 1, Violations: []ratelimit.Violation{violation("alice", 2), violation("bob", 1)}}
+		for range 3 { // repeated as it was: applied once
+			if err := db.RecordViolations(t.Context(), batch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		later := violation("alice", 3)
+		later.LastAt, later.FirstAt = testTime.Add(time.Minute), testTime.Add(-time.Second)
+		if err := db.RecordViolations(t.Context(), ratelimit.Batch{Node: "n2", Seq: 1, Violations: []ratelimit.Violation{later}}); err != nil {
+			t.Fatal(err)
+		}
+		want := later
+		want.Count = 5
+		got, err := db.Violations(t.Context(), ratelimit.ViolationFilter{User: "alice", Action: "LOGIN", Since: testTime, Limit: 10})
+		if d := cmp.Diff([]ratelimit.Violation{want}, got); err != nil || d != "" {
+			t.Fatalf("%v %s", err, d)
+		}
+		for name, f := range map[string]ratelimit.ViolationFilter{
+			"another user":   {User: "carol", Limit: 10},
+			"another action": {Action: "X", Limit: 10},
+			"too late":       {Since: testTime.Add(time.Hour), Limit: 10},
+			"until":          {Until: testTime, Limit: 10},
+		} {
+			if got, err := db.Violations(t.Context(), f); err != nil || len(got) != 0 {
+				t.Errorf("%s: %v %v", name, got, err)
+			}
+		}
+	})
+}
+
+func TestOffenders(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		// An attacker at alice's login: the address is the offender, not alice.
+		attack := violation("alice", 50)
+		attack.Scope, attack.IPHash = ratelimit.User|ratelimit.IP, "evil"
+		other := violation("bob", 4)
+		other.Action = "KYC_SUBMIT"
+		b := ratelimit.Batch{Node: "n", Seq: 1, Violations: []ratelimit.Violation{attack, violation("bob", 3), other}}
+		if err := db.RecordViolations(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		got, err := db.Offenders(t.Context(), ratelimit.OffenderFilter{Since: testTime, Limit: 10})
+		want := []ratelimit.Offender{
+			{Dimension: ratelimit.IP, Subject: "evil", Count: 50, Actions: []string{"LOGIN"}, LastAt: attack.LastAt},
+			{Dimension: ratelimit.User, Subject: "bob", Count: 7, Actions: []string{"KYC_SUBMIT", "LOGIN"}, LastAt: other.LastAt},
+		}
+		if d := cmp.Diff(want, got); err != nil || d != "" {
+			t.Fatalf("%v %s", err, d)
+		}
+		got, err = db.Offenders(t.Context(), ratelimit.OffenderFilter{Dimension: ratelimit.User, Limit: 1})
+		if d := cmp.Diff(want[1:], got); err != nil || d != "" {
+			t.Fatalf("users only: %v %s", err, d)
+		}
+	})
+}
+
+// TestViolationsConcurrent: nodes that write overlapping batches at once lose
+// and repeat nothing.
+func TestViolationsConcurrent(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		const nodes, batches, users = 6, 5, 300
+		var wg sync.WaitGroup
+		errs := make(chan error, nodes)
+		for n := range nodes {
+			wg.Go(func() {
+				for seq := range batches {
+					b := ratelimit.Batch{Node: fmt.Sprint("n", n), Seq: int64(seq + 1)}
+					for u := range users {
+						b.Violations = append(b.Violations, violation(fmt.Sprintf("u%03d", u), 1))
+					}
+					if err := db.RecordViolations(t.Context(), b); err != nil {
+						errs <- err
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		close(errs)
+		if err := errors.Join(<-errs); err != nil {
+			t.Fatal(err)
+		}
+		got, err := db.Violations(t.Context(), ratelimit.ViolationFilter{Limit: 1000})
+		if err != nil || len(got) != users {
+			t.Fatalf("%d rows, %v", len(got), err)
+		}
+		for _, v := range got {
+			if v.Count != nodes*batches {
+				t.Fatalf("%s: %d, want %d", v.User, v.Count, nodes*batches)
+			}
+		}
+	})
+}
+
+func TestPinFact(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		for range 2 {
+			if err := db.PinFact(t.Context(), "hash_key", "a"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := db.PinFact(t.Context(), "hash_key", "b"); fault.CodeOf(err) != fault.Conflict {
+			t.Errorf("another key: %v", err)
+		}
+	})
+}
+
+func TestInspect(t *testing.T) {
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		if _, err := store.Inspect(t.Context(), store.Options{URL: url}); err == nil {
+			t.Fatal("an empty database passes for a store")
+		}
+		db, err := store.Open(t.Context(), store.Options{URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		db, err = store.Inspect(t.Context(), store.Options{URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = db.Close()
+	})
+}
