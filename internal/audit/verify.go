@@ -64,8 +64,7 @@ type verification struct {
 	key    note.Verifier // nil if none can be trusted
 	since  *Checkpoint
 	tree   tree
-	newest Checkpoint // the newest with a good signature
-	good   int64      // the largest size whose signed root fits
+	good   int64 // the largest size whose signed root fits
 
 	records cursor[Record]
 	private cursor[PrivateRecord]
@@ -283,9 +282,8 @@ func (v *verification) checkpoint(ctx context.Context, size int64) error {
 	case c.Size != size:
 		v.report.add(InCheckpoint, size, "the signed text is of size %d", c.Size)
 	case v.tree.hasRoot(c.Root[:]):
-		v.newest, v.good = c, size
+		v.good = size
 	default:
-		v.newest = c
 		v.report.add(InCheckpoint, size, "the signed root is not that of the stored entries")
 		if v.good == size-1 && !v.misfitAt(size-1) {
 			v.report.add(InEntry, size-1, "changed together with its hashes after it was signed: the checkpoint before it fits, its own does not")
@@ -301,7 +299,7 @@ func (v *verification) checkSince() {
 	v.report.add(Rewrite, -1, "the first %d entries are not those that the earlier checkpoint signed: the log was rewritten", v.since.Size)
 }
 
-// finish compares what the walk found with the head and the newest
+// finish compares what the walk found with the head and the earlier
 // checkpoint.
 func (v *verification) finish(head Head, ok bool) {
 	v.placeMisfits()
@@ -312,9 +310,6 @@ func (v *verification) finish(head Head, ok bool) {
 		v.report.add(InHead, -1, "the head says %d entries, the tables hold %d", head.Size, size)
 	} else if ok && !v.tree.hasRoot(head.Root) {
 		v.report.add(InHead, -1, "the head's root is not that of the stored entries")
-	}
-	if v.key != nil && ok && v.newest.Size != head.Size {
-		v.report.add(InCheckpoint, -1, "the newest valid checkpoint is of %d entries, the head says %d", v.newest.Size, head.Size)
 	}
 	if v.since != nil && v.since.Size > size {
 		v.report.add(Rollback, -1, "the log has %d entries, but an earlier checkpoint signed %d: it was rolled back", size, v.since.Size)

@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,6 +67,9 @@ func (v Verdict) RetryAfter() int64 {
 
 // ResetSeconds is the time to ResetAt in whole seconds, rounded up.
 func (v Verdict) ResetSeconds() int64 { return v.secondsTo(v.ResetAt) }
+
+// Name is LimitName without its quotes.
+func (v Verdict) Name() string { return strings.Trim(v.LimitName, `"`) }
 
 func (v Verdict) secondsTo(at int64) int64 {
 	d := at - v.DecidedAt

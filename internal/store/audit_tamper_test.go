@@ -141,7 +141,12 @@ func systematic() []tampering {
 			tampering{table + " tail cut", func(r tableRows) { r[table] = r[table][:17] }, []string{name(17) + " to "}},
 			tampering{table + " emptied", func(r tableRows) { r[table] = nil }, []string{name(0) + " to "}},
 		)
-		if table != "audit_hashes" {
+		if table == "audit_checkpoints" {
+			all = append(all, tampering{"two checkpoints swapped", func(r tableRows) {
+				a, b := r[table][4], r[table][5]
+				a[1], b[1] = b[1], a[1]
+			}, []string{"checkpoint 5: the signed text is of size 6", "checkpoint 6: the signed text is of size 5"}})
+		} else if table != "audit_hashes" {
 			all = append(all, tampering{table + " rows swapped", func(r tableRows) {
 				a, b := r[table][4], r[table][5]
 				for c := 1; c < len(a); c++ {

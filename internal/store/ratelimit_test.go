@@ -16,7 +16,6 @@ import (
 	"avalo.app/gantry/internal/store/storetest"
 )
 
-
 // withKey runs fn on each engine with a store whose audit log has started.
 func withKey(t *testing.T, fn func(*testing.T, *store.DB)) {
 	t.Helper()

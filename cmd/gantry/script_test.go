@@ -1,0 +1,183 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"avalo.app/gantry/internal/gantrytest"
+)
+
+// binary is the program with the test clock, built once for all scripts.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "gantry-bin-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	if binary, err = gantrytest.Build(dir, "testclock", "-race"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// TestScripts runs testdata/script against the real binary. Beside
+// testscript's own commands:
+//
+//	serve [CONFIG]         start gantry serve in $WORK; sets GANTRY_URL and, at a first start, GANTRY_KEY
+//	stop, kill9            end it, orderly or not
+//	clock DURATION         shift its clock to real time plus DURATION
+//	http METHOD PATH STATUS [-k KEY] [-h NAME:VALUE]… [BODY]
+//	                       send a request, expect the status; the answer becomes stdout, headers first
+//	repeat N COMMAND…      run a command N times
+//	member PATH VALUE      the last answer's JSON has VALUE at PATH ("details.limit")
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("..", "..", "testdata", "script"),
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"))
+			e.Setenv("GANTRY_TESTCLOCK", filepath.Join(e.WorkDir, "clock"))
+			e.Values[stateKey{}] = &state{t: e.T().(testing.TB), dir: e.WorkDir}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"serve": cmdServe, "stop": cmdStop, "kill9": cmdKill, "clock": cmdClock,
+			"http": cmdHTTP, "repeat": cmdRepeat, "member": cmdMember,
+		},
+	})
+}
+
+type stateKey struct{}
+
+type state struct {
+	t    testing.TB
+	dir  string
+	p    *gantrytest.Process
+	last []byte
+}
+
+func stateOf(ts *testscript.TestScript) *state { return ts.Value(stateKey{}).(*state) }
+
+func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
+	s := stateOf(ts)
+	o := gantrytest.Options{Binary: binary, Dir: s.dir}
+	if len(args) > 0 {
+		o.Config = ts.ReadFile(args[0])
+	}
+	s.p = gantrytest.Start(s.t, o)
+	ts.Setenv("GANTRY_URL", s.p.URL)
+	if s.p.Key != "" {
+		ts.Setenv("GANTRY_KEY", s.p.Key)
+	}
+}
+
+func cmdStop(ts *testscript.TestScript, neg bool, args []string) {
+	if code := stateOf(ts).p.Stop(); code != 0 {
+		ts.Fatalf("exit code %d: %s", code, stateOf(ts).p.Stderr())
+	}
+}
+
+func cmdKill(ts *testscript.TestScript, neg bool, args []string) { stateOf(ts).p.Kill() }
+
+func cmdClock(ts *testscript.TestScript, neg bool, args []string) {
+	d, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	stateOf(ts).p.SetClock(s2tb(ts), d)
+}
+
+func s2tb(ts *testscript.TestScript) testing.TB { return stateOf(ts).t }
+
+func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 3 {
+		ts.Fatalf("usage: http METHOD PATH STATUS [-k KEY] [-h NAME:VALUE]… [BODY]")
+	}
+	method, path, status, rest := args[0], args[1], args[2], args[3:]
+	key, body := ts.Getenv("GANTRY_KEY"), ""
+	header := http.Header{}
+	for len(rest) > 0 {
+		switch rest[0] {
+		case "-k":
+			key, rest = rest[1], rest[2:]
+		case "-h":
+			name, value, _ := strings.Cut(rest[1], ":")
+			header.Set(name, strings.TrimSpace(value))
+			rest = rest[2:]
+		default:
+			body, rest = rest[0], rest[1:]
+		}
+	}
+	req, err := http.NewRequest(method, ts.Getenv("GANTRY_URL")+path, strings.NewReader(body))
+	ts.Check(err)
+	req.Header = header
+	if key != "none" {
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer res.Body.Close()
+	got, err := io.ReadAll(res.Body)
+	ts.Check(err)
+	var out bytes.Buffer
+	ts.Check(res.Header.Write(&out))
+	fmt.Fprintf(&out, "\n%s\n", got)
+	stateOf(ts).last = got
+	_, _ = ts.Stdout().Write(out.Bytes())
+	if want, err := strconv.Atoi(status); err != nil || (res.StatusCode == want) == neg {
+		ts.Fatalf("%s %s: status %d, want %s\n%s", method, path, res.StatusCode, status, got)
+	}
+}
+
+func cmdRepeat(ts *testscript.TestScript, neg bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for range n {
+		cmdHTTP(ts, neg, args[2:])
+	}
+}
+
+var index = regexp.MustCompile(`^\d+$`)
+
+func cmdMember(ts *testscript.TestScript, neg bool, args []string) {
+	var v any
+	ts.Check(json.Unmarshal(stateOf(ts).last, &v))
+	for name := range strings.SplitSeq(args[0], ".") {
+		switch x := v.(type) {
+		case map[string]any:
+			v = x[name]
+		case []any:
+			i, err := strconv.Atoi(name)
+			if !index.MatchString(name) || err != nil || i >= len(x) {
+				ts.Fatalf("%s: no item %s in %s", args[0], name, stateOf(ts).last)
+			}
+			v = x[i]
+		default:
+			ts.Fatalf("%s: nothing there in %s", args[0], stateOf(ts).last)
+		}
+	}
+	got := fmt.Sprint(v)
+	if f, ok := v.(float64); ok {
+		got = strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	if (got == args[1]) == neg {
+		ts.Fatalf("%s is %s, want %s (neg=%t)\n%s", args[0], got, args[1], neg, stateOf(ts).last)
+	}
+}

@@ -1,0 +1,104 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"avalo.app/gantry/internal/signal"
+	"avalo.app/gantry/internal/store"
+)
+
+// The intervals of the background loops that are not configuration.
+const (
+	pollEvery     = 500 * time.Millisecond // revisions: a change reaches every node within a second
+	flushEvery    = time.Second            // violations
+	touchEvery    = time.Minute            // last use of keys
+	sweepEvery    = time.Minute            // counters whose windows ended leave memory
+	storeTimeout  = 5 * time.Second        // of one background store operation
+	expireRefresh = 30 * time.Second       // overrides that expired leave memory
+)
+
+func (a *App) startLoops(ctx context.Context) {
+	a.every(ctx, pollEvery, "poll revisions", a.poller())
+	a.every(ctx, flushEvery, "flush violations", a.limits.Flush)
+	a.every(ctx, expireRefresh, "refresh limits", a.limits.Refresh)
+	a.every(ctx, sweepEvery, "sweep counters", func(context.Context) error {
+		a.counters.Sweep(a.o.Now().UnixMicro())
+		return nil
+	})
+	a.every(ctx, touchEvery, "record key use", a.access.FlushUses)
+	a.every(ctx, time.Duration(a.config().Counters.SnapshotInterval), "snapshot counters", func(context.Context) error { return a.saveCounters() })
+	a.every(ctx, time.Duration(a.config().Audit.CheckpointInterval), "publish checkpoint", a.publishCheckpoint)
+	a.startLeased(ctx)
+}
+
+// every runs fn at an interval until ctx ends. A failure is logged when it
+// begins and when it ends, not at every turn.
+func (a *App) every(ctx context.Context, d time.Duration, name string, fn func(context.Context) error) {
+	a.loops.Go(func() {
+		t := time.NewTicker(d)
+		defer t.Stop()
+		failing := false
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-t.C:
+			}
+			once, cancel := context.WithTimeout(ctx, storeTimeout)
+			err := fn(once)
+			cancel()
+			switch {
+			case err != nil && ctx.Err() != nil:
+				return
+			case err != nil && !failing:
+				a.o.Log.Error("background work fails", "work", name, "error", err)
+			case err == nil && failing:
+				a.o.Log.Info("background work succeeds again", "work", name)
+			}
+			failing = err != nil
+		}
+	})
+}
+
+// poller returns the loop that notices changes made by other nodes and by
+// the command line, and that measures whether the store answers.
+func (a *App) poller() func(context.Context) error {
+	seen := map[string]int64{}
+	return func(ctx context.Context) error {
+		revs, err := a.db.Revisions(ctx)
+		a.storeErr.Store(&err)
+		if err != nil {
+			return err
+		}
+		// Keys are read at every turn: it also renews how long they may serve
+		// without the store, and the table is small.
+		if err := a.access.Refresh(ctx); err != nil {
+			return err
+		}
+		if revs[store.TopicPolicies] != seen[store.TopicPolicies] || revs[store.TopicOverrides] != seen[store.TopicOverrides] {
+			if err := a.limits.Refresh(ctx); err != nil {
+				return err
+			}
+		}
+		seen = revs
+		return nil
+	}
+}
+
+// lastStoreErr returns the error of the last look at the store, or nil.
+func (a *App) lastStoreErr() error {
+	if p := a.storeErr.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// signal logs facts until incidents exist to take them.
+func (a *App) signal(f signal.Fact) {
+	if f.Failing {
+		a.o.Log.Error("signal raised", "rule", f.Rule, "object", f.Object, "value", f.Value)
+		return
+	}
+	a.o.Log.Info("signal cleared", "rule", f.Rule, "object", f.Object, "value", f.Value)
+}

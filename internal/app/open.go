@@ -1,0 +1,124 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"avalo.app/gantry/internal/audit"
+	"avalo.app/gantry/internal/config"
+	"avalo.app/gantry/internal/httpapi"
+	"avalo.app/gantry/internal/store"
+)
+
+// storeURL is where the configuration puts the store.
+func storeURL(cfg config.Config) string {
+	if url := cfg.Store.URL.Reveal(); url != "" {
+		return url
+	}
+	return "sqlite:" + filepath.Join(cfg.DataDir, "gantry.db")
+}
+
+// OpenStore opens the store for writing: the schema is brought forward and
+// the audit log's key is in place.
+func OpenStore(ctx context.Context, cfg config.Config, now func() time.Time) (*store.DB, error) {
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data_dir: %w", err)
+	}
+	key, made, err := secretFile(cfg.Audit.Key.Reveal(), cfg.Audit.KeyFile, filepath.Join(cfg.DataDir, "audit.key"), func() (string, error) {
+		secret, _, err := audit.GenerateKey(cfg.Audit.Origin)
+		return secret, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("audit.key: %w", err)
+	}
+	db, err := store.Open(ctx, store.Options{URL: storeURL(cfg), Now: now, MaxConns: cfg.Store.MaxConns})
+	if err != nil {
+		return nil, err
+	}
+	if err := db.UseAuditKey(ctx, key); err != nil {
+		if made { // it signs nothing; the next start must not trip over it
+			_ = os.Remove(filepath.Join(cfg.DataDir, "audit.key"))
+		}
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// InspectStore opens the store for reading, and changes nothing in it.
+func InspectStore(ctx context.Context, cfg config.Config) (*store.DB, error) {
+	return store.Inspect(ctx, store.Options{URL: storeURL(cfg), MaxConns: cfg.Store.MaxConns})
+}
+
+func (a *App) publishCheckpoint(ctx context.Context) error {
+	signed, err := a.db.AuditCheckpoint(ctx)
+	if err != nil {
+		return err
+	}
+	dir := a.config().Audit.CheckpointDir
+	if dir == "" {
+		dir = a.path("checkpoints")
+	}
+	return audit.Publish(dir, signed)
+}
+
+func (a *App) openHTTP(context.Context) error {
+	proxies, err := httpapi.NewProxies(prefixes(a.config().Server.TrustedProxies))
+	if err != nil {
+		return err
+	}
+	a.proxies.Store(proxies)
+	a.collectors()
+	api := httpapi.New(httpapi.Deps{
+		Limits: a.limits, Access: a.access, Idempotency: a.idem, Audit: a.db, AuditLog: httpapi.NewAuditLog(a.db),
+		Metrics: a.registry, Log: a.o.Log, Now: a.o.Now, Version: a.o.Version,
+		StoreErr: a.lastStoreErr, Reload: a.Reload,
+		Config:  func() string { return config.Print(*a.config()) },
+		Proxies: a.proxies.Load, CORSOrigins: func() []string { return a.config().Server.CORSOrigins },
+		MaxBody: int64(a.config().Server.MaxBody),
+	})
+	a.server = &http.Server{
+		Handler:           api.Handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       60 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       120 * time.Second,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          quietServerLog(a.o.Log),
+	}
+	return nil
+}
+
+// collectors registers the series that are read when scraped.
+func (a *App) collectors() {
+	gauge := func(name, help string, fn func() float64) {
+		a.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, fn))
+	}
+	counter := func(name, help string, fn func() float64) {
+		a.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, fn))
+	}
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	gauge("gantry_counters_keys", "Counters in memory.", func() float64 { return float64(a.counters.Stats().Keys) })
+	gauge("gantry_counters_bytes", "Memory of the counters, in bytes.", func() float64 { return float64(a.counters.Stats().Bytes) })
+	counter("gantry_counters_overflow_total", "Decisions on a shared counter because the table was full of live ones.",
+		func() float64 { return float64(a.counters.Stats().OverflowHits) })
+	counter("gantry_ratelimit_violations_dropped_total", "Refusals that were not recorded because too many waited for the store.",
+		func() float64 { return float64(a.limits.DroppedViolations()) })
+	counter("gantry_ratelimit_degraded_total", "Checks decided without the counter store.", func() float64 {
+		_, total, _ := a.limits.Degraded()
+		return float64(total)
+	})
+	gauge("gantry_store_up", "1 while the durable store answers.", func() float64 {
+		if a.lastStoreErr() != nil {
+			return 0
+		}
+		return 1
+	})
+}
