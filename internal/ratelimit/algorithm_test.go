@@ -123,6 +123,15 @@ func TestStateLiveChange(t *testing.T) {
 			}
 		})
 	}
+	t.Run("no more than the new limit is carried", func(t *testing.T) {
+		to := change(func(p *ratelimit.Params) { p.Window, p.Limit = second, 20 })
+		var s ratelimit.State
+		s.Decide(&from, t0, 60)
+		want := t0 + second + second/20 // 20 in the window before, of which 19 still count
+		if o := s.Decide(&to, t0, 1); o.RetryAt != want {
+			t.Errorf("passes %d µs later, want %d", o.RetryAt-t0, want-t0)
+		}
+	})
 	t.Run("gcra to a window, rounded up", func(t *testing.T) {
 		bucket := change(func(p *ratelimit.Params) { p.Algorithm = ratelimit.GCRA })
 		var s ratelimit.State
