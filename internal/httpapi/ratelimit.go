@@ -71,12 +71,13 @@ func (s *Server) listPolicies(context.Context, *struct{}) (*policiesOutput, erro
 	return out, nil
 }
 
-type actionInput struct {
+// ActionPath names a policy in a path.
+type ActionPath struct {
 	Action string `path:"action" maxLength:"64" doc:"The policy's action" example:"MESSAGE_SEND"`
 }
 type policyOutput struct{ Body api.Policy }
 
-func (s *Server) getPolicy(_ context.Context, in *actionInput) (*policyOutput, error) {
+func (s *Server) getPolicy(_ context.Context, in *ActionPath) (*policyOutput, error) {
 	a, err := s.d.Limits.ActiveFor(in.Action)
 	if err != nil {
 		return nil, err
@@ -85,9 +86,9 @@ func (s *Server) getPolicy(_ context.Context, in *actionInput) (*policyOutput, e
 }
 
 type putPolicyInput struct {
-	actionInput
-	Reason    string `query:"reason" maxLength:"500" doc:"Why, for the audit log"`
-	IfVersion int64  `query:"ifVersion" default:"-1" minimum:"-1" doc:"The version you read; -1 for any. CONFLICT if it moved on"`
+	ActionPath
+	Reason    string  `query:"reason" maxLength:"500" doc:"Why, for the audit log"`
+	IfVersion version `query:"ifVersion" doc:"The version you read (0: never set by the API); CONFLICT if it moved on. Absent: any"`
 	Body      api.PolicySpec
 }
 
@@ -96,7 +97,7 @@ func (s *Server) putPolicy(ctx context.Context, in *putPolicyInput) (*policyOutp
 	if err != nil {
 		return nil, err
 	}
-	a, err := s.d.Limits.SetPolicy(ctx, p, in.IfVersion, callerOf(ctx).principal.ID, in.Reason)
+	a, err := s.d.Limits.SetPolicy(ctx, p, in.IfVersion.orAny(), callerOf(ctx).principal.ID, in.Reason)
 	if err != nil {
 		return nil, err
 	}
@@ -104,13 +105,13 @@ func (s *Server) putPolicy(ctx context.Context, in *putPolicyInput) (*policyOutp
 }
 
 type resetPolicyInput struct {
-	actionInput
-	Reason    string `query:"reason" maxLength:"500" doc:"Why, for the audit log"`
-	IfVersion int64  `query:"ifVersion" default:"-1" minimum:"-1" doc:"The version you read; -1 for any"`
+	ActionPath
+	Reason    string  `query:"reason" maxLength:"500" doc:"Why, for the audit log"`
+	IfVersion version `query:"ifVersion" doc:"The version you read; CONFLICT if it moved on. Absent: any"`
 }
 
 func (s *Server) resetPolicy(ctx context.Context, in *resetPolicyInput) (*struct{}, error) {
-	return nil, s.d.Limits.ResetPolicy(ctx, in.Action, in.IfVersion, callerOf(ctx).principal.ID, in.Reason)
+	return nil, s.d.Limits.ResetPolicy(ctx, in.Action, in.IfVersion.orAny(), callerOf(ctx).principal.ID, in.Reason)
 }
 
 func policyOut(a ratelimit.Active) api.Policy {

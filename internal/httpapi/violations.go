@@ -14,14 +14,16 @@ import (
 
 func asFault(err error, f **fault.Error) bool { return errors.As(err, f) }
 
-type periodInput struct {
+// Period is the time and size of a query. Exported, as ActionPath is, because
+// huma reads no unexported embedded struct.
+type Period struct {
 	Since time.Time `query:"since" doc:"From this moment (RFC 3339), inclusive. Default: 24 hours ago"`
 	Until time.Time `query:"until" doc:"Up to this moment (RFC 3339), exclusive. Default: now"`
 	Limit int       `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most this many rows"`
 }
 
 type violationsInput struct {
-	periodInput
+	Period
 	User   string `query:"user" maxLength:"256" doc:"This user's only"`
 	IP     string `query:"ip" maxLength:"64" doc:"This address's only"`
 	Device string `query:"device" maxLength:"256" doc:"This device's only"`
@@ -35,7 +37,7 @@ type violationsOutput struct {
 }
 
 func (s *Server) listViolations(ctx context.Context, in *violationsInput) (*violationsOutput, error) {
-	s.defaultSince(&in.periodInput)
+	s.defaultSince(&in.Period)
 	vs, err := s.d.Limits.ViolationsOf(ctx, ratelimit.Subject{User: in.User, IP: in.IP, Device: in.Device},
 		ratelimit.ViolationFilter{Action: in.Action, Since: in.Since, Until: in.Until, Limit: in.Limit})
 	if err != nil {
@@ -50,14 +52,14 @@ func (s *Server) listViolations(ctx context.Context, in *violationsInput) (*viol
 	return out, nil
 }
 
-func (s *Server) defaultSince(p *periodInput) {
+func (s *Server) defaultSince(p *Period) {
 	if p.Since.IsZero() {
 		p.Since = s.d.Limits.DefaultSince()
 	}
 }
 
 type offendersInput struct {
-	periodInput
+	Period
 	Dimension string `query:"dimension" enum:"user,ip,device" doc:"Only offenders of this kind"`
 }
 
@@ -68,7 +70,7 @@ type offendersOutput struct {
 }
 
 func (s *Server) listOffenders(ctx context.Context, in *offendersInput) (*offendersOutput, error) {
-	s.defaultSince(&in.periodInput)
+	s.defaultSince(&in.Period)
 	dim, _ := ratelimit.ParseScope(in.Dimension)
 	os, err := s.d.Limits.Offenders(ctx, ratelimit.OffenderFilter{Dimension: dim, Since: in.Since, Until: in.Until, Limit: in.Limit})
 	if err != nil {
