@@ -23,8 +23,6 @@ import (
 	"avalo.app/gantry/internal/store/storetest"
 )
 
-func TestMain(m *testing.M) { storetest.Main(m) }
-
 // TestFsck has Tessera's own verifier read the log that Gantry serves: it
 // rebuilds every tile from the entries and compares tiles, root and
 // signature.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"avalo.app/gantry/internal/gantrytest"
+	"avalo.app/gantry/internal/store/storetest"
 )
 
 // binary is the released program, built once for all tests.
@@ -24,6 +25,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
+	storetest.Stop()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }

@@ -57,8 +57,7 @@ http {
     %[6]s
   }
 }`, dir, strings.TrimPrefix(gantry, "http://"), strings.TrimPrefix(app, "http://"), addr, key,
-		// The test has no users of its own: nginx's user is a query argument.
-		strings.ReplaceAll(documentedLines(t), "$remote_user", "$arg_user"))
+		documentedLines(t))
 	path := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
@@ -72,6 +71,9 @@ http {
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
+		if b, err := os.ReadFile(filepath.Join(dir, "error.log")); t.Failed() && err == nil {
+			t.Logf("nginx: %s", b)
+		}
 	})
 	for range 100 {
 		c, err := net.Dial("tcp", addr)
@@ -85,9 +87,15 @@ http {
 	return ""
 }
 
-func get(t *testing.T, url string) (int, http.Header, string) {
+// get asks as user, by basic authentication.
+func get(t *testing.T, user, url string) (int, http.Header, string) {
 	t.Helper()
-	res, err := http.Get(url)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth(user, "x")
+	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,23 +121,23 @@ func TestNginx(t *testing.T) {
 	defer app.Close()
 	front := startNginx(t, p.URL, p.Key, app.URL)
 	for i := range 100 {
-		status, h, body := get(t, front+"/messages?user=alice")
+		status, h, body := get(t, "alice", front+"/messages")
 		if status != 200 || body != "hello from the app" || h.Get("RateLimit") == "" || h.Get("RateLimit-Policy") == "" {
 			t.Fatalf("request %d: %d %v %s", i+1, status, h, body)
 		}
 	}
-	status, h, body := get(t, front+"/messages?user=alice")
+	status, h, body := get(t, "alice", front+"/messages")
 	if status != 429 || !strings.Contains(body, "RATE_LIMITED") || h.Get("Content-Type") != "application/problem+json" {
 		t.Fatalf("request 101: %d %v %s", status, h, body)
 	}
 	if h.Get("Retry-After") == "" || h.Get("Retry-After") == "0" || !strings.Contains(h.Get("RateLimit"), "r=0") {
 		t.Errorf("headers of the refusal: %v", h)
 	}
-	if status, _, body := get(t, front+"/messages?user=bob&forbidden=1"); status != 403 || body != "hello from the app" {
+	if status, _, body := get(t, "bob", front+"/messages?forbidden=1"); status != 403 || body != "hello from the app" {
 		t.Errorf("the app's own 403 becomes %d %s", status, body)
 	}
 	p.Kill()
-	if status, _, body := get(t, front+"/messages?user=alice"); status != 200 || body != "hello from the app" {
+	if status, _, body := get(t, "alice", front+"/messages"); status != 200 || body != "hello from the app" {
 		t.Errorf("without Gantry: %d %s", status, body)
 	}
 }

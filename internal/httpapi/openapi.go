@@ -47,7 +47,7 @@ func (s *Server) openAPIConfig() huma.Config {
 
 // operation is the OpenAPI side of a row.
 func (r Route) operation() huma.Operation {
-	o := huma.Operation{OperationID: r.Name, Method: r.Method, Path: r.Path, Summary: r.Summary, Tags: []string{r.Tag},
+	o := huma.Operation{OperationID: r.Name, Method: r.Method, Path: r.openAPIPath(), Summary: r.Summary, Tags: []string{r.Tag},
 		Description: r.Summary + ". Roles: " + roleNames(r.Permission) + ".", DefaultStatus: r.status,
 		Errors: []int{400, 429, 500, 503}}
 	if !access.May(access.Public, r.Permission) {
@@ -77,7 +77,7 @@ func roleNames(p access.Permission) string {
 func (s *Server) describeRaw() {
 	doc := s.api.OpenAPI()
 	for _, r := range s.routes {
-		if item := doc.Paths[r.Path]; item != nil && methodOf(item, r.Method) != nil || r.Method == http.MethodOptions {
+		if item := doc.Paths[r.openAPIPath()]; item != nil && methodOf(item, r.Method) != nil || r.Method == http.MethodOptions {
 			continue
 		}
 		o := r.operation()
@@ -94,7 +94,7 @@ func (s *Server) describeRaw() {
 		if r.in != nil {
 			o.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: s.schema(r.in, r.Name+"Body")}}}
 		}
-		for _, name := range pathParams(r.Path) {
+		for _, name := range pathParams(r.openAPIPath()) {
 			o.Parameters = append(o.Parameters, &huma.Param{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: "string"}})
 		}
 		doc.AddOperation(&o)
@@ -182,7 +182,7 @@ func (s *Server) docsData([]byte) docsData {
 	for _, tag := range doc.Tags {
 		g := docsGroup{Name: tag.Name, Text: tag.Description}
 		for _, r := range s.routes {
-			if item := doc.Paths[r.Path]; r.Tag == tag.Name && item != nil && methodOf(item, r.Method) != nil {
+			if item := doc.Paths[r.openAPIPath()]; r.Tag == tag.Name && item != nil && methodOf(item, r.Method) != nil {
 				g.Operations = append(g.Operations, docsOp(r, methodOf(item, r.Method)))
 			}
 		}

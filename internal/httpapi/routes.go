@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -38,6 +39,9 @@ type Route struct {
 }
 
 func (r Route) pattern() string { return r.Method + " " + r.Path }
+
+// openAPIPath is Path without ServeMux's own notation.
+func (r Route) openAPIPath() string { return strings.ReplaceAll(r.Path, "...}", "}") }
 
 // routes is the whole surface.
 func routes() []Route {
@@ -89,7 +93,7 @@ func routes() []Route {
 			Summary: "List audit entries, newest first", bind: op((*Server).listAudit)},
 		{Method: "GET", Path: "/v1/audit/entries/{index}/proof", Name: "proveAuditEntry", Tag: "Audit", Permission: access.ReadAudit,
 			Summary: "Prove that an entry is in the log", bind: op((*Server).proveAudit)},
-		{Method: "GET", Path: "/audit/log/", Name: "auditLog", Tag: "Audit", Permission: access.ReadPublic,
+		{Method: "GET", Path: "/audit/log/{path...}", Name: "auditLog", Tag: "Audit", Permission: access.ReadPublic,
 			Summary: "The log itself as C2SP tlog-tiles: checkpoint, tile/…", bind: raw(func(s *Server, w http.ResponseWriter, r *http.Request) { s.d.AuditLog.ServeHTTP(w, r) })},
 
 		{Method: "GET", Path: "/v1/config", Name: "getConfig", Tag: "Operation", Permission: access.ReadConfig,

@@ -36,10 +36,16 @@ var server struct {
 // calls it from TestMain.
 func Main(m *testing.M) {
 	code := m.Run()
+	Stop()
+	os.Exit(code)
+}
+
+// Stop ends the PostgreSQL server, if a test started it. Main calls it; a
+// package whose TestMain does more calls it itself.
+func Stop() {
 	if server.stop != nil {
 		server.stop()
 	}
-	os.Exit(code)
 }
 
 // Each runs fn once per engine with an empty, migrated store.
