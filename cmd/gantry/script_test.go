@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"avalo.app/gantry/internal/gantrytest"
+	"avalo.app/gantry/internal/store/storetest"
 )
 
 // binary is the program with the test clock, built once for all scripts.
@@ -33,6 +34,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
+	storetest.Stop()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }

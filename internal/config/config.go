@@ -71,8 +71,9 @@ type Store struct {
 
 // Counters is this node's memory of who did how much.
 type Counters struct {
-	// Counters kept at most, about 100 bytes each. When full, those closest
-	// to their end make room.
+	// Counters kept at most, about 45 bytes each. When all of them are live,
+	// new subjects share one counter per limit, so that no limited subject is
+	// forgotten; gantry_counters_overflow_total counts those decisions.
 	MaxKeys int `yaml:"max_keys" range:"1000..1000000000" example:"1000000"`
 	// How often counters are written to data_dir. A crash forgets at most
 	// this much; an orderly stop forgets nothing.

@@ -29,10 +29,13 @@ func (s *Server) authorize(route Route, r *http.Request) (access.Principal, erro
 	}
 	p, err := s.d.Access.Authenticate(r.Context(), cred)
 	if err != nil {
-		if fault.CodeOf(err) != fault.Unauthenticated {
-			return p, err
+		switch fault.CodeOf(err) {
+		case fault.Unauthenticated:
+			return p, s.authFailed(r, "invalid", err)
+		case fault.PermissionDenied:
+			return p, s.authFailed(r, "denied", err)
 		}
-		return p, s.authFailed(r, "invalid", err)
+		return p, err
 	}
 	if !access.May(p.Role, route.Permission) {
 		return p, s.authFailed(r, "denied", &fault.Error{Code: fault.PermissionDenied, Op: "httpapi.authorize",

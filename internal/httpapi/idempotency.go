@@ -32,6 +32,12 @@ func (s *Server) idempotent(route Route, key string, h http.HandlerFunc, w *reco
 	claim := idempotency.Request{Scope: callerOf(ctx).principal.ID + " " + route.Name, Key: key, InSQL: route.InSQL,
 		Fingerprint: fingerprint(r, body)}
 	d, err := s.d.Idempotency.Claim(ctx, claim)
+	if route.Hot && storeAway(err) {
+		// A limit check fails open: without the store it is decided, unclaimed.
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		h(w, r)
+		return
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -45,6 +51,12 @@ func (s *Server) idempotent(route Route, key string, h http.HandlerFunc, w *reco
 	tee := &capture{recorder: w}
 	h(tee, r)
 	s.keep(context.WithoutCancel(ctx), route, d.Claim, tee)
+}
+
+// storeAway reports whether a claim failed for the store's sake.
+func storeAway(err error) bool {
+	code := fault.CodeOf(err)
+	return err != nil && (code == fault.ServiceDegraded || code == fault.Internal)
 }
 
 // fingerprint tells requests under one key apart: path, query and body.
@@ -81,6 +93,9 @@ func (s *Server) keep(ctx context.Context, route Route, claim idempotency.Claim,
 func (s *Server) keepAnswer(ctx context.Context, route Route, claim idempotency.Claim, c *capture) error {
 	status := c.code()
 	if status == http.StatusTooManyRequests || status >= http.StatusInternalServerError {
+		if status >= http.StatusInternalServerError && !route.InSQL {
+			return nil // it may have taken effect: the claim stays, in doubt
+		}
 		return s.d.Idempotency.Abandon(ctx, claim)
 	}
 	a := idempotency.Stored{Status: status, Header: map[string]string{}, Body: c.body.Bytes()}

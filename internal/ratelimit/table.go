@@ -80,7 +80,7 @@ func compilePolicy(a Active) *compiled {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "%s;q=%d;w=%d", cr.name, r.Limit, int64(a.Window/time.Second))
+		fmt.Fprintf(&b, "%s;q=%d;w=%d", cr.name, r.Limit, int64((a.Window+time.Second-1)/time.Second))
 	}
 	c.policyField = b.String()
 	return c

@@ -124,6 +124,9 @@ func (c *checker) burst(at string, r Params) {
 	case r.Algorithm == SlidingWindow && r.Burst != 0:
 		c.add(fault.Field{Field: field, Limit: 0, Actual: r.Burst},
 			"%s: sliding_window has no burst; leave it out, or use window_credit or gcra", field)
+	case r.Algorithm == GCRA && max(r.Burst, r.Limit) > r.MaxBurst():
+		c.add(fault.Field{Field: field, Limit: r.MaxBurst(), Actual: max(r.Burst, r.Limit)},
+			"%s: gcra counts at most %d units exactly in a window this long; shorten the window or lower limit and burst (now %d)", field, r.MaxBurst(), max(r.Burst, r.Limit))
 	case r.Algorithm == WindowCredit && r.Burst < r.Limit:
 		c.add(fault.Field{Field: field, Limit: fmt.Sprintf("%d..%d", r.Limit, MaxLimit), Actual: r.Burst},
 			"%s must be at least the limit %d for window_credit; it is %d", field, r.Limit, r.Burst)

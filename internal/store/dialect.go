@@ -2,12 +2,18 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"avalo.app/gantry/internal/fault"
 )
 
 // dialect is every place where SQLite and PostgreSQL differ.
@@ -52,4 +58,45 @@ func (d dialect) retryable(err error) bool {
 		return pg.Code == "40001" || pg.Code == "40P01"
 	}
 	return false
+}
+
+// away reports whether err means that the store cannot be used now, rather
+// than that the statement was wrong: no connection, no answer in time, no
+// space, a server that is starting or going down.
+func (d dialect) away(err error) bool {
+	var lite *sqlite.Error
+	if errors.As(err, &lite) {
+		switch lite.Code() & 0xff {
+		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY,
+			sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM:
+			return true
+		}
+		return false
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch pg.Code[:2] {
+		case "08", "53", "57", "58": // connection, resources, operator, system
+			return true
+		}
+		return d.retryable(err)
+	}
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// explain gives an error of the engine its code: SERVICE_DEGRADED when the
+// store is away; anything else keeps what it has.
+func (d dialect) explain(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var f *fault.Error
+	if errors.As(err, &f) || !d.away(err) {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	return &fault.Error{Code: fault.ServiceDegraded, Op: op, Err: err,
+		Msg: "the store does not answer. If this was a change, read it back before you repeat it, or repeat it with the same Idempotency-Key"}
 }

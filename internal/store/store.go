@@ -147,10 +147,7 @@ func (db *DB) openPostgres(o Options) error {
 
 // Ping reports whether the store answers.
 func (db *DB) Ping(ctx context.Context) error {
-	if err := db.write.PingContext(ctx); err != nil {
-		return fmt.Errorf("store: %s does not answer: %w", db.dialect, err)
-	}
-	return nil
+	return db.dialect.explain("store.Ping", db.write.PingContext(ctx))
 }
 
 // Engine returns "sqlite" or "postgres".
@@ -165,7 +162,7 @@ func (db *DB) Close() error {
 	return errors.Join(db.write.Close(), db.read.Close())
 }
 
-// Micros converts a time to the stored form: Unix microseconds, 0 for the
+// micros converts a time to the stored form: Unix microseconds, 0 for the
 // zero time.
 func micros(t time.Time) int64 {
 	if t.IsZero() {

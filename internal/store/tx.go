@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -55,14 +54,11 @@ func (db *DB) Write(ctx context.Context, op string, fn func(*Tx) error) error {
 		wait := time.Duration(1+rand.IntN(8<<i)) * time.Millisecond
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", op, ctx.Err())
+			return db.dialect.explain(op, ctx.Err())
 		case <-time.After(wait):
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", op, err)
-	}
-	return nil
+	return db.dialect.explain(op, err)
 }
 
 func (db *DB) once(ctx context.Context, fn func(*Tx) error) error {
@@ -85,18 +81,15 @@ func (db *DB) once(ctx context.Context, fn func(*Tx) error) error {
 func (db *DB) rows(ctx context.Context, op string, scan func(*sql.Rows) error, query string, args ...any) error {
 	rows, err := db.read.QueryContext(ctx, query, args...)
 	if err != nil {
-		return fmt.Errorf("%s: %w", op, err)
+		return db.dialect.explain(op, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		if err := scan(rows); err != nil {
-			return fmt.Errorf("%s: %w", op, err)
+			return db.dialect.explain(op, err)
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("%s: %w", op, err)
-	}
-	return nil
+	return db.dialect.explain(op, rows.Err())
 }
 
 // bump tells every node that the named topic changed, in the change's own

@@ -1,0 +1,140 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+
+	"avalo.app/gantry/internal/gantrytest"
+	"avalo.app/gantry/internal/store/storetest"
+)
+
+// cable is a TCP proxy that a test pulls out and plugs in again.
+type cable struct {
+	addr, target string
+	mu           sync.Mutex
+	in           net.Listener
+	conns        []net.Conn
+}
+
+func newCable(t *testing.T, target string) *cable {
+	t.Helper()
+	c := &cable{target: target, addr: "127.0.0.1:0"}
+	c.plug(t)
+	t.Cleanup(c.pull)
+	return c
+}
+
+func (c *cable) plug(t *testing.T) {
+	t.Helper()
+	l, err := net.Listen("tcp", c.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.in, c.addr = l, l.Addr().String()
+	go func() {
+		for {
+			a, err := l.Accept()
+			if err != nil {
+				return
+			}
+			b, err := net.Dial("tcp", c.target)
+			if err != nil {
+				_ = a.Close()
+				continue
+			}
+			c.mu.Lock()
+			c.conns = append(c.conns, a, b)
+			c.mu.Unlock()
+			go func() { _, _ = io.Copy(a, b); _ = a.Close() }()
+			go func() { _, _ = io.Copy(b, a); _ = b.Close() }()
+		}
+	}()
+}
+
+func (c *cable) pull() {
+	_ = c.in.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.conns {
+		_ = conn.Close()
+	}
+	c.conns = nil
+}
+
+// postgresConfig is a configuration on PostgreSQL with keys of its own.
+func postgresConfig(t *testing.T, storeURL string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), binary, "audit", "keygen", "--json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made struct{ Key string }
+	if err := json.Unmarshal(out, &made); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("store: {url: '%s'}\naudit: {key: '%s'}\nsecrets: {hash_key: 'a hash key for this test, 32 characters'}\n", storeURL, made.Key)
+}
+
+// TestStoreOutage: with the database cut off, limit checks go on exactly,
+// everything else says so with 503 and no cause, and after the database is
+// back nothing has to be restarted.
+func TestStoreOutage(t *testing.T) {
+	u, err := url.Parse(storetest.Postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wire := newCable(t, u.Host)
+	u.Host = wire.addr
+	p := gantrytest.Start(t, gantrytest.Options{Binary: binary, Config: postgresConfig(t, u.String())})
+	check := `{"action":"KYC_SUBMIT","user":"alice"}`
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for range 300 {
+			if ok() {
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		t.Fatalf("%s does not happen\n%s", what, p.Stderr())
+	}
+	if a := p.Do(t, "POST", "/v1/ratelimit/check", check); a.Status != 200 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	wire.pull()
+	until("health goes down", func() bool { return p.Do(t, "GET", "/healthz", nil).Status == 503 })
+	for i, want := range []int{200, 200, 429} {
+		if a := p.Do(t, "POST", "/v1/ratelimit/check", check); a.Status != want {
+			t.Errorf("check %d without the store: %d %s", i+2, a.Status, a.Body)
+		}
+	}
+	if a := p.Do(t, "POST", "/v1/ratelimit/check", `{"action":"KYC_SUBMIT","user":"bob"}`, "Idempotency-Key", "k1"); a.Status != 200 {
+		t.Errorf("a check with a key fails open: %d %s", a.Status, a.Body)
+	}
+	if a := p.Do(t, "GET", "/readyz", nil); a.Status != 200 || string(a.Body) == "" {
+		t.Errorf("readyz: %d %s", a.Status, a.Body)
+	}
+	a := p.Do(t, "PUT", "/v1/ratelimit/policies/LOGIN", `{"window":"5m","rules":[{"scope":"user","limit":9}]}`)
+	var problem struct{ Code, Detail string }
+	a.Decode(t, &problem)
+	if a.Status != 503 || problem.Code != "SERVICE_DEGRADED" || a.Header.Get("Retry-After") != "30" {
+		t.Errorf("a change without the store: %d %s", a.Status, a.Body)
+	}
+	wire.plug(t)
+	until("health comes back", func() bool { return p.Do(t, "GET", "/healthz", nil).Status == 200 })
+	a = p.Do(t, "GET", "/v1/ratelimit/violations?user=alice", nil)
+	var got struct{ Violations []struct{ Count int } }
+	a.Decode(t, &got)
+	if len(got.Violations) != 1 || got.Violations[0].Count != 1 {
+		t.Errorf("the refusal during the outage: %s", a.Body)
+	}
+	if code := p.Stop(); code != 0 {
+		t.Errorf("exit code %d\n%s", code, p.Stderr())
+	}
+}
