@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -103,7 +104,7 @@ func commandOf(err error) string {
 	var pe *kong.ParseError
 	if errors.As(err, &pe) && pe.Context != nil && pe.Context.Command() != "" {
 		if n := pe.Context.Selected(); n != nil {
-			return n.Path()[len("gantry "):] + " "
+			return strings.TrimPrefix(n.Path(), "gantry ") + " "
 		}
 	}
 	return ""
