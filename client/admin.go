@@ -11,103 +11,145 @@ import (
 )
 
 // ViolationQuery selects violations. Zero fields take the server's defaults:
-// everything of the last 24 hours, 100 rows.
+// everyone's of the last 24 hours, 100 rows (at most 1000).
 type ViolationQuery struct {
 	User, IP, Device, Action string
-	Since, Until             time.Time
-	Limit                    int
+	Since                    time.Time // inclusive
+	Until                    time.Time // exclusive
+	Limit                    int       // rows
 }
 
-// OffenderQuery selects offenders.
+// OffenderQuery selects offenders. Zero fields are as in ViolationQuery.
 type OffenderQuery struct {
-	Dimension    string // user, ip, device; empty: all
-	Since, Until time.Time
-	Limit        int
+	Dimension string    // user, ip or device; empty: all
+	Since     time.Time // inclusive
+	Until     time.Time // exclusive
+	Limit     int       // rows
 }
 
-// query builds a query string of what is set.
-func query(limit int, since, until time.Time, pairs ...string) url.Values {
+// params builds a query of pairs whose value is set.
+func params(pairs ...string) url.Values {
 	q := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
 			q.Set(pairs[i], pairs[i+1])
 		}
 	}
-	if limit != 0 {
-		q.Set("limit", strconv.Itoa(limit))
-	}
-	for name, t := range map[string]time.Time{"since": since, "until": until} {
-		if !t.IsZero() {
-			q.Set(name, t.UTC().Format(time.RFC3339Nano))
-		}
-	}
 	return q
 }
 
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
 // Violations returns refusals, newest first. Role moderator.
-func (c *Client) Violations(ctx context.Context, v ViolationQuery) ([]api.Violation, error) {
-	var out struct{ Violations []api.Violation }
-	_, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/ratelimit/violations", out: &out,
-		query: query(v.Limit, v.Since, v.Until, "user", v.User, "ip", v.IP, "device", v.Device, "action", v.Action)})
+func (c *Client) Violations(ctx context.Context, q ViolationQuery) ([]api.Violation, error) {
+	var out struct {
+		Violations []api.Violation `json:"violations"`
+	}
+	_, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/ratelimit/violations", out: &out, repeats: safe,
+		query: params("user", q.User, "ip", q.IP, "device", q.Device, "action", q.Action,
+			"since", moment(q.Since), "until", moment(q.Until), "limit", number(q.Limit))})
 	return out.Violations, err
 }
 
 // Offenders returns the subjects refused most often. Role moderator.
-func (c *Client) Offenders(ctx context.Context, o OffenderQuery) ([]api.Offender, error) {
-	var out struct{ Offenders []api.Offender }
-	_, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/ratelimit/offenders", out: &out,
-		query: query(o.Limit, o.Since, o.Until, "dimension", o.Dimension)})
+func (c *Client) Offenders(ctx context.Context, q OffenderQuery) ([]api.Offender, error) {
+	var out struct {
+		Offenders []api.Offender `json:"offenders"`
+	}
+	_, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/ratelimit/offenders", out: &out, repeats: safe,
+		query: params("dimension", q.Dimension, "since", moment(q.Since), "until", moment(q.Until), "limit", number(q.Limit))})
 	return out.Offenders, err
 }
 
+func policyPath(action string) string { return "/v1/ratelimit/policies/" + url.PathEscape(action) }
+
 // Policies returns the policies in force. Role moderator.
 func (c *Client) Policies(ctx context.Context) ([]api.Policy, error) {
-	var out struct{ Policies []api.Policy }
-	_, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/ratelimit/policies", out: &out})
+	var out struct {
+		Policies []api.Policy `json:"policies"`
+	}
+	_, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/ratelimit/policies", out: &out, repeats: safe})
 	return out.Policies, err
 }
 
-// PutPolicy puts a policy in force. Role admin.
+// PutPolicy puts a policy in force, whatever was before; counts are kept.
+// The reason is for the audit log. Role admin.
 func (c *Client) PutPolicy(ctx context.Context, action string, spec api.PolicySpec, reason string) (api.Policy, error) {
+	return c.putPolicy(ctx, action, spec, params("reason", reason))
+}
+
+// ReplacePolicy puts p in force if nobody changed the policy since p was
+// read; else the error is CONFLICT, and nothing is changed. Role admin.
+func (c *Client) ReplacePolicy(ctx context.Context, p api.Policy, reason string) (api.Policy, error) {
+	return c.putPolicy(ctx, p.Action, p.PolicySpec, params("reason", reason, "ifVersion", strconv.FormatInt(p.Version, 10)))
+}
+
+func (c *Client) putPolicy(ctx context.Context, action string, spec api.PolicySpec, query url.Values) (api.Policy, error) {
 	var out api.Policy
-	_, err := c.do(ctx, call{method: http.MethodPut, path: "/v1/ratelimit/policies/" + url.PathEscape(action), body: spec, out: &out,
-		query: query(0, time.Time{}, time.Time{}, "reason", reason)})
+	_, err := c.do(ctx, call{method: http.MethodPut, path: policyPath(action), query: query, body: spec, out: &out, repeats: keyed})
 	return out, err
 }
 
-// ResetPolicy returns to the configured policy. Role admin.
+// ResetPolicy returns to the configured policy; counts are kept. Role admin.
 func (c *Client) ResetPolicy(ctx context.Context, action, reason string) error {
-	_, err := c.do(ctx, call{method: http.MethodDelete, path: "/v1/ratelimit/policies/" + url.PathEscape(action),
-		query: query(0, time.Time{}, time.Time{}, "reason", reason)})
+	_, err := c.do(ctx, call{method: http.MethodDelete, path: policyPath(action), query: params("reason", reason), repeats: keyed})
 	return err
 }
 
-// SetOverride scales, exempts or blocks one subject. Role admin.
+// Overrides returns the overrides in force. Role moderator.
+func (c *Client) Overrides(ctx context.Context) ([]api.Override, error) {
+	var out struct {
+		Overrides []api.Override `json:"overrides"`
+	}
+	_, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/ratelimit/overrides", out: &out, repeats: safe})
+	return out.Overrides, err
+}
+
+// SetOverride scales, exempts or blocks one subject until a date. Role admin.
 func (c *Client) SetOverride(ctx context.Context, spec api.OverrideSpec) (api.Override, error) {
 	var out api.Override
-	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/ratelimit/overrides", body: spec, out: &out})
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/ratelimit/overrides", body: spec, out: &out, repeats: keyed})
 	return out, err
 }
 
 // RemoveOverride ends an override. Role admin.
 func (c *Client) RemoveOverride(ctx context.Context, id, reason string) error {
-	_, err := c.do(ctx, call{method: http.MethodDelete, path: "/v1/ratelimit/overrides/" + url.PathEscape(id),
-		query: query(0, time.Time{}, time.Time{}, "reason", reason)})
+	_, err := c.do(ctx, call{method: http.MethodDelete, path: "/v1/ratelimit/overrides/" + url.PathEscape(id), query: params("reason", reason), repeats: keyed})
 	return err
 }
 
-// IdempotencyBegin claims a key for an operation of the host's. Role app. It
-// is never repeated by itself once it may have arrived: a lost "new" would
-// come back as in_progress.
-func (c *Client) IdempotencyBegin(ctx context.Context, r api.IdempotencyBeginRequest) (api.IdempotencyBegin, error) {
-	var out api.IdempotencyBegin
-	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/idempotency/begin", body: r, out: &out, once: true})
+// Keys returns the API keys, without secrets. Role admin.
+func (c *Client) Keys(ctx context.Context) ([]api.Key, error) {
+	var out struct {
+		Keys []api.Key `json:"keys"`
+	}
+	_, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/keys", out: &out, repeats: safe})
+	return out.Keys, err
+}
+
+// CreateKey makes an API key. Its Secret is empty if the first answer was
+// lost on the way and a repetition brought the stored one, which has none:
+// revoke that key and create another. Role admin.
+func (c *Client) CreateKey(ctx context.Context, r api.CreateKeyRequest) (api.CreatedKey, error) {
+	var out api.CreatedKey
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/keys", body: r, out: &out, repeats: keyed})
 	return out, err
 }
 
-// IdempotencyComplete stores the operation's answer, or releases the key.
-// Role app.
-func (c *Client) IdempotencyComplete(ctx context.Context, r api.IdempotencyCompleteRequest) error {
-	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/idempotency/complete", body: r})
+// RevokeKey ends an API key. Role admin.
+func (c *Client) RevokeKey(ctx context.Context, id, reason string) error {
+	_, err := c.do(ctx, call{method: http.MethodDelete, path: "/v1/keys/" + url.PathEscape(id), query: params("reason", reason), repeats: keyed})
 	return err
 }

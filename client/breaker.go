@@ -5,52 +5,71 @@ import (
 	"time"
 )
 
-// The circuit: after so many failures in a row nothing is sent for a while,
-// doubling; then one probe at a time.
+// The circuit: after tripAfter failures in a row nothing is sent for a rest,
+// then one probe; each probe that fails doubles the rest.
 const (
 	tripAfter = 5
 	firstRest = time.Second
 	maxRest   = 30 * time.Second
 )
 
-type breaker struct {
-	now func() time.Time
+// outcome is how a request went.
+type outcome uint8
 
+const (
+	dropped  outcome = iota // the caller gave up: it says nothing about Gantry
+	answered                // Gantry answered, whatever it said
+	failed
+)
+
+// breaker is closed when zero.
+type breaker struct {
 	mu       sync.Mutex
-	failures int
-	rest     time.Duration
-	until    time.Time // nothing is sent before
+	open     bool
 	probing  bool
+	failures int // in a row, while closed
+	rest     time.Duration
+	until    time.Time // open: nothing is sent before
+	// epoch counts openings and closings. What was sent in an earlier one
+	// is no news: a hundred requests that fail together are one failure.
+	epoch int
 }
 
-func newBreaker(now func() time.Time) *breaker { return &breaker{now: now} }
-
-// allow reports whether a request may be sent; done must follow.
-func (b *breaker) allow() bool {
+// allow reports whether a request may be sent; done must follow with the
+// epoch.
+func (b *breaker) allow(now time.Time) (epoch int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.failures < tripAfter {
-		return true
+	if b.open {
+		if b.probing || now.Before(b.until) {
+			return 0, false
+		}
+		b.probing = true
 	}
-	if b.probing || b.now().Before(b.until) {
-		return false
-	}
-	b.probing = true
-	return true
+	return b.epoch, true
 }
 
 // done reports how a request that was allowed went.
-func (b *breaker) done(ok bool) {
+func (b *breaker) done(epoch int, o outcome, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.probing = false
-	if ok {
-		b.failures, b.rest = 0, 0
+	if epoch != b.epoch {
 		return
 	}
-	b.failures++
-	if b.failures >= tripAfter {
-		b.rest = min(max(2*b.rest, firstRest), maxRest)
-		b.until = b.now().Add(b.rest)
+	b.probing = false
+	switch o {
+	case answered:
+		if b.open {
+			b.epoch++
+		}
+		b.open, b.failures, b.rest = false, 0, 0
+	case failed:
+		b.failures++
+		if b.open || b.failures >= tripAfter {
+			b.epoch++
+			b.open = true
+			b.rest = min(max(2*b.rest, firstRest), maxRest)
+			b.until = now.Add(b.rest)
+		}
 	}
 }

@@ -13,79 +13,62 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"avalo.app/gantry/api"
 )
 
 const (
 	maxBody     = 1 << 20 // bytes of an answer that are read
 	maxAttempts = 3
+	maxWait     = 10 * time.Second // between attempts, when the context sets no deadline
 )
 
-// Error is an error answer of Gantry's.
-type Error struct {
-	// Problem is the answer. Its Details are json.RawMessage, or nil.
-	Problem api.Problem
-}
+// repeats says when a call may be sent again.
+type repeats uint8
 
-// Error returns the code and what is wrong.
-func (e *Error) Error() string {
-	text := e.Problem.Detail
-	if text == "" {
-		text = e.Problem.Message
-	}
-	return fmt.Sprintf("gantry: %s: %s", e.Problem.Code, text)
-}
-
-// Unwrap is ErrUnavailable for what is Gantry's trouble, not the caller's.
-func (e *Error) Unwrap() error {
-	if e.Problem.Status >= 500 {
-		return ErrUnavailable
-	}
-	return nil
-}
+const (
+	once  repeats = iota // not once it may have arrived: each arrival counts
+	safe                 // always: a repetition changes nothing
+	keyed                // always: under one Idempotency-Key it takes effect once
+)
 
 // call is one request.
 type call struct {
-	method, path string
+	method, path string // path is escaped
 	query        url.Values
 	body, out    any
-	timeout      time.Duration
-	once         bool // must not be sent again once it may have arrived
-	key          string
+	repeats      repeats
+	timeout      time.Duration // of an attempt; 0: the client's patience
+	accept       int           // a status of 300 or more that is an answer, too
+	key          string        // Idempotency-Key
 }
 
 // do sends a call, and repeats it as its error's strategy says, while that
-// is safe and the context has the time.
+// is safe and there is time for the wait.
 func (c *Client) do(ctx context.Context, k call) (http.Header, error) {
 	if k.timeout == 0 {
 		k.timeout = c.patience
 	}
-	if k.method != http.MethodGet && !k.once {
-		k.key = rand.Text() // one key for all attempts: at most one effect
+	if k.repeats == keyed {
+		k.key = rand.Text()
 	}
 	for attempt := 1; ; attempt++ {
 		h, err := c.attempt(ctx, k)
-		if err == nil || attempt == maxAttempts || ctx.Err() != nil {
+		if err == nil || attempt == maxAttempts {
 			return h, err
 		}
-		wait, ok := c.repeat(k, err, attempt)
-		if deadline, has := ctx.Deadline(); !ok || has && c.now().Add(wait).After(deadline) {
-			return h, err
-		}
-		if !c.sleep(wait, ctx.Done()) {
+		wait, ok := k.wait(err, attempt)
+		if !ok || !pause(ctx, wait) {
 			return h, err
 		}
 	}
 }
 
-// repeat says whether and when to send k again after err.
-func (c *Client) repeat(k call, err error, attempt int) (time.Duration, bool) {
+// wait says whether to send k again after err, and when.
+func (k call) wait(err error, attempt int) (time.Duration, bool) {
 	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" { // it never arrived
+	if errors.As(err, &dial) && dial.Op == "dial" && !dial.Timeout() { // it never arrived
 		return time.Duration(attempt) * 20 * time.Millisecond, true
 	}
-	if k.once {
+	if k.repeats == once {
 		return 0, false
 	}
 	var e *Error
@@ -95,36 +78,67 @@ func (c *Client) repeat(k call, err error, attempt int) (time.Duration, bool) {
 	return time.Duration(attempt) * 100 * time.Millisecond, errors.Is(err, ErrUnavailable)
 }
 
+// pause waits for d; false at once when d is beyond the context's deadline,
+// and when the context ends.
+func pause(ctx context.Context, d time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	if ok && time.Until(deadline) <= d || !ok && d > maxWait {
+		return false
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // attempt sends a call once.
 func (c *Client) attempt(ctx context.Context, k call) (http.Header, error) {
-	ctx, cancel := context.WithTimeout(ctx, k.timeout)
+	limited, cancel := context.WithTimeout(ctx, k.timeout)
 	defer cancel()
-	req, err := c.request(ctx, k)
+	req, err := c.request(limited, k)
 	if err != nil {
 		return nil, err
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return nil, k.away(ctx, err)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
-	if err != nil {
-		return res.Header, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	if len(body) > maxBody {
-		return res.Header, fmt.Errorf("%w: its answer is larger than %d bytes", ErrUnavailable, maxBody)
-	}
-	if res.StatusCode >= 300 {
-		return res.Header, problemOf(res, body)
-	}
-	if k.out == nil || res.StatusCode == http.StatusNoContent {
+	switch {
+	case err != nil:
+		return res.Header, k.away(ctx, err)
+	case len(body) > maxBody:
+		return res.Header, fmt.Errorf("client: %s %s: the answer is larger than %d bytes: ask for less", k.method, k.path, maxBody)
+	case res.StatusCode >= 300 && res.StatusCode != k.accept:
+		return res.Header, problemOf(k, res, body)
+	case k.out == nil || res.StatusCode == http.StatusNoContent:
 		return res.Header, nil
 	}
 	if err := json.Unmarshal(body, k.out); err != nil {
-		return res.Header, fmt.Errorf("%w: its answer is not what was expected; is %s a Gantry? %w", ErrUnavailable, c.base.Host, err)
+		if res.StatusCode >= 300 {
+			return res.Header, problemOf(k, res, body)
+		}
+		return res.Header, fmt.Errorf("client: %s %s: the answer is not Gantry's (%w): check the base URL", k.method, k.path, err)
 	}
 	return res.Header, nil
+}
+
+// away is the error of a request without an answer. The caller's own
+// cancellation is not Gantry's failure.
+func (k call) away(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return fmt.Errorf("client: %s %s: %w", k.method, k.path, ctx.Err())
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err // its text has the query, which names users
+	}
+	return fmt.Errorf("%w: %s %s: %w", ErrUnavailable, k.method, k.path, err)
 }
 
 func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
@@ -136,8 +150,14 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 		}
 		body = bytes.NewReader(b)
 	}
+	path, err := url.PathUnescape(k.path)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
 	u := *c.base
-	u.Path, u.RawQuery = strings.TrimRight(u.Path, "/")+k.path, k.query.Encode()
+	u.RawPath = strings.TrimRight(c.base.EscapedPath(), "/") + k.path
+	u.Path = strings.TrimRight(c.base.Path, "/") + path
+	u.RawQuery = k.query.Encode()
 	req, err := http.NewRequestWithContext(ctx, k.method, u.String(), body)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
@@ -152,20 +172,4 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 		req.Header.Set("Idempotency-Key", k.key)
 	}
 	return req, nil
-}
-
-// problemOf reads an error answer; one that is no problem document is not
-// Gantry's.
-func problemOf(res *http.Response, body []byte) error {
-	var p struct {
-		api.Problem
-		Details json.RawMessage `json:"details"`
-	}
-	if err := json.Unmarshal(body, &p); err != nil || p.Code == "" {
-		return fmt.Errorf("%w: it answered HTTP %d without a problem document", ErrUnavailable, res.StatusCode)
-	}
-	if len(p.Details) > 0 {
-		p.Problem.Details = p.Details
-	}
-	return &Error{Problem: p.Problem}
 }

@@ -1,33 +1,29 @@
 package client
 
 import (
-	"strconv"
-	"strings"
+	"hash/maphash"
+	"net/netip"
 	"sync"
 	"time"
 
 	"avalo.app/gantry/api"
 )
 
-// Bounds of the local limiter.
+// Bounds of the local limiter: some 6 MB when full.
 const (
 	maxActions  = 1000
 	maxSubjects = 100_000
-	maxWindow   = 366 * 24 * time.Hour
 )
 
 // fallback limits while Gantry is away: fixed windows per action and whole
 // subject, with the numbers last seen. It is cruder than Gantry on purpose:
-// it bounds abuse for minutes.
+// it bounds abuse for the minutes of an outage, and knows no overrides.
 type fallback struct {
-	mu       sync.Mutex
-	policies map[string]numbers
-	counts   map[string]count
-}
+	seed maphash.Seed
 
-type numbers struct {
-	limit  int64
-	window time.Duration
+	mu       sync.Mutex
+	policies map[string]quota
+	counts   map[uint64]count // by hash: a subject's length takes no memory
 }
 
 type count struct {
@@ -36,82 +32,111 @@ type count struct {
 }
 
 func newFallback() *fallback {
-	return &fallback{policies: map[string]numbers{}, counts: map[string]count{}}
+	return &fallback{seed: maphash.MakeSeed(), policies: map[string]quota{}, counts: map[uint64]count{}}
 }
 
-// learn keeps an action's numbers from a verdict of Gantry's.
-func (f *fallback) learn(v Verdict) {
-	window, ok := windowOf(v.RateLimitPolicy)
-	if !ok || v.Limit < 1 || v.Policy == "" {
-		return
-	}
+// learn keeps an action's numbers from a verdict of Gantry's: of the rule
+// that decided, as the policy has them, since the verdict's own limit may
+// be scaled by the subject's override. What refuses nobody is not limited
+// here either.
+func (f *fallback) learn(action string, v Verdict) {
+	q, ok := decisive(v)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, known := f.policies[v.Policy]; known || len(f.policies) < maxActions {
-		f.policies[v.Policy] = numbers{v.Limit, window}
+	_, known := f.policies[action]
+	switch {
+	case v.Mode == api.ModeShadow || v.Mode == api.ModeUnlimited:
+		delete(f.policies, action)
+	case ok && (known || len(f.policies) < maxActions):
+		f.policies[action] = q
 	}
 }
 
-// check decides locally. What it knows nothing of passes.
-func (f *fallback) check(r api.CheckRequest, now time.Time) api.CheckResult {
+// decisive finds the rule that a verdict is about.
+func decisive(v Verdict) (quota, bool) {
+	quotas, name := parsePolicies(v.RateLimitPolicy), parseName(v.RateLimit)
+	for _, q := range quotas {
+		if q.name == name {
+			return q, true
+		}
+	}
+	if len(quotas) == 0 || v.Limit < 1 {
+		return quota{}, false
+	}
+	return quota{limit: v.Limit, window: quotas[0].window}, true
+}
+
+// decide answers locally, and charges if take. What it knows nothing of
+// passes.
+func (f *fallback) decide(r api.CheckRequest, take bool, now time.Time) api.CheckResult {
+	key := f.key(r)
+	cost := max(r.Cost, 1)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	out := api.CheckResult{Allowed: true, Policy: r.Action, Mode: api.ModeDegraded, ResetAt: now}
-	p, known := f.policies[r.Action]
+	out := api.CheckResult{Allowed: true, Policy: r.Action, Scope: scopeOf(r), Mode: api.ModeDegraded, ResetAt: now.UTC()}
+	q, known := f.policies[r.Action]
 	if !known {
 		return out
 	}
-	key := subjectKey(r)
-	c, counted := f.counts[key]
+	c := f.counts[key]
 	if !c.until.After(now) {
-		c = count{until: now.Add(p.window)}
+		c = count{until: now.Add(q.window)}
 	}
-	cost := max(r.Cost, 1)
-	out.Limit, out.ResetAt = p.limit, c.until
-	out.Allowed = c.used+cost <= p.limit
-	if out.Allowed {
-		c.used += cost
-	} else {
+	out.Limit, out.ResetAt = q.limit, c.until.UTC()
+	out.Allowed = cost <= q.limit && c.used <= q.limit-cost
+	if !out.Allowed {
 		out.RetryAfter = max(1, int64((c.until.Sub(now)+time.Second-1)/time.Second))
+	} else if take {
+		c.used += cost
+		f.put(key, c, now)
 	}
-	out.Remaining = max(0, p.limit-c.used)
-	if counted || f.room(now) {
-		f.counts[key] = c
-	}
+	out.Remaining = max(0, q.limit-c.used)
 	return out
 }
 
-// room makes place for one more subject by forgetting ended windows.
-func (f *fallback) room(now time.Time) bool {
-	if len(f.counts) < maxSubjects {
-		return true
-	}
-	for k, c := range f.counts {
-		if !c.until.After(now) {
-			delete(f.counts, k)
+// put stores a count. When there is no room, an ended window goes, or, if a
+// few looks find none, any: chance spares no one for long, and costs the
+// same for the first subject and the millionth.
+func (f *fallback) put(key uint64, c count, now time.Time) {
+	if _, ok := f.counts[key]; !ok && len(f.counts) >= maxSubjects {
+		looks := 0
+		var victim uint64
+		for k, other := range f.counts {
+			victim = k
+			if looks++; looks == 8 || !other.until.After(now) {
+				break
+			}
 		}
+		delete(f.counts, victim)
 	}
-	return len(f.counts) < maxSubjects
+	f.counts[key] = c
 }
 
-// windowOf reads the window of the first policy of a RateLimit-Policy field:
-// "login.user";q=50;w=300, …
-func windowOf(field string) (time.Duration, bool) {
-	_, params, ok := strings.Cut(field, ";")
-	if !ok {
-		return 0, false
+// key names a subject under an action. IPv6 counts by /64, as Gantry does.
+func (f *fallback) key(r api.CheckRequest) uint64 {
+	ip := r.IP
+	if a, err := netip.ParseAddr(ip); err == nil {
+		a = a.Unmap().WithZone("")
+		if a.Is6() {
+			p, _ := a.Prefix(64) // 64 bits fit
+			a = p.Addr()
+		}
+		ip = a.String()
 	}
-	params, _, _ = strings.Cut(params, ",")
-	for p := range strings.SplitSeq(params, ";") {
-		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
-		if name != "w" {
+	return maphash.Comparable(f.seed, [...]string{r.Action, r.User, ip, r.Device})
+}
+
+// scopeOf names the dimensions that a request gives.
+func scopeOf(r api.CheckRequest) string {
+	scope := ""
+	for _, d := range [...]struct{ name, value string }{{"user", r.User}, {"ip", r.IP}, {"device", r.Device}} {
+		if d.value == "" {
 			continue
 		}
-		n, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || n < 1 || n > int64(maxWindow/time.Second) {
-			return 0, false
+		if scope != "" {
+			scope += "+"
 		}
-		return time.Duration(n) * time.Second, true
+		scope += d.name
 	}
-	return 0, false
+	return scope
 }
