@@ -1,0 +1,124 @@
+package guard
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"avalo.app/gantry/api"
+	"avalo.app/gantry/client"
+)
+
+// Subject is who a request is counted for. A rule of the policy applies when
+// all its dimensions are given; give at least one.
+type Subject struct {
+	User   string // the host's id of the user, after authentication
+	IP     string // the client's address, see RemoteIP
+	Device string // the client's device id
+}
+
+// quotaExceeded is the problem type of draft-ietf-httpapi-ratelimit-headers.
+const quotaExceeded = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
+// Limit charges each request to the action's policy before the handler runs.
+// The answer carries RateLimit and RateLimit-Policy when Gantry sent them. A
+// refusal is 429 with Retry-After and Gantry's RATE_LIMITED problem.
+//
+// While Gantry is away the client decides locally, or, for an action that
+// fails closed, the answer is 503 SERVICE_DEGRADED with Retry-After. Any
+// other error is a mistake in the configuration, such as a wrong key or an
+// action that does not exist: it goes to the error hook and the request
+// passes, since a typing error must not close the host.
+//
+// What a caller may choose cannot cause such an error: an id that Gantry
+// would not take is counted by its hash, and an address that is none is left
+// out.
+func (g *Guard) Limit(action string, subject func(*http.Request) Subject) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			v, err := g.c.Decide(r.Context(), checkOf(action, subject(r)))
+			switch {
+			case errors.Is(err, client.ErrUnavailable):
+				g.hook(r, err)
+				degraded(w, r, "the limit of this action could not be checked; repeat the request after Retry-After")
+				return
+			case err != nil:
+				g.hook(r, err)
+				next.ServeHTTP(w, r)
+				return
+			}
+			if v.RateLimit != "" {
+				w.Header().Set("RateLimit", v.RateLimit)
+			}
+			if v.RateLimitPolicy != "" {
+				w.Header().Set("RateLimit-Policy", v.RateLimitPolicy)
+			}
+			if !v.Allowed {
+				refuse(w, r, v)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// refuse answers 429 as Gantry does.
+func refuse(w http.ResponseWriter, r *http.Request, v client.Verdict) {
+	p := problemOf(r, api.CodeRateLimited, "")
+	name, window := limitOf(v)
+	p.Type, p.ViolatedPolicies = quotaExceeded, []string{name}
+	p.RetryAfterSeconds = max(1, v.RetryAfter)
+	p.Details = api.RateLimitedDetails{Limit: v.Limit, Actual: v.Limit - v.Remaining + 1, Remaining: v.Remaining, ResetAt: v.ResetAt.UTC(),
+		RetryAfter: p.RetryAfterSeconds, Policy: v.Policy, Scope: v.Scope, Mode: v.Mode, WindowSeconds: int64(window / time.Second), PolicyName: name}
+	writeProblem(w, p)
+}
+
+// limitOf reads the name and the window of the limit that decided from the
+// header fields; a local verdict has none, and is named by its policy.
+func limitOf(v client.Verdict) (name string, window time.Duration) {
+	quoted, _, _ := strings.Cut(v.RateLimit, ";")
+	if name = strings.Trim(strings.TrimSpace(quoted), `"`); name == "" {
+		return v.Policy, 0
+	}
+	for item := range strings.SplitSeq(v.RateLimitPolicy, ",") {
+		of, params, _ := strings.Cut(strings.TrimSpace(item), ";")
+		if strings.Trim(of, `"`) != name {
+			continue
+		}
+		for p := range strings.SplitSeq(params, ";") {
+			if w, ok := strings.CutPrefix(strings.TrimSpace(p), "w="); ok {
+				n, _ := strconv.ParseUint(w, 10, 31) // what is no number reads as 0: not known
+				return name, time.Duration(n) * time.Second
+			}
+		}
+	}
+	return name, 0
+}
+
+func checkOf(action string, s Subject) api.CheckRequest {
+	c := api.CheckRequest{Action: action, User: plain(s.User), Device: plain(s.Device)}
+	if a, err := netip.ParseAddr(s.IP); err == nil {
+		c.IP = a.Unmap().WithZone("").String()
+	}
+	return c
+}
+
+const maxID = 256 // bytes of a user or device id that Gantry takes
+
+// plain is an id as it is, or its hash when Gantry would refuse it: a caller
+// who could make the check fail would pass it.
+func plain(id string) string {
+	odd := func(c rune) bool { return c == utf8.RuneError || !unicode.IsPrint(c) }
+	if len(id) <= maxID && strings.IndexFunc(id, odd) < 0 {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
