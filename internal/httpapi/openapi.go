@@ -201,7 +201,7 @@ func (s *Server) docsData([]byte) docsData {
 }
 
 func docsOp(r Route, o *huma.Operation) docsOperation {
-	out := docsOperation{Method: r.Method, Path: r.Path, ID: r.Name, Summary: r.Summary, Roles: roleNames(r.Permission), Parameters: o.Parameters}
+	out := docsOperation{Method: r.Method, Path: r.openAPIPath(), ID: r.Name, Summary: r.Summary, Roles: roleNames(r.Permission), Parameters: o.Parameters}
 	if o.RequestBody != nil {
 		out.Body = o.RequestBody.Content["application/json"].Schema
 	}
