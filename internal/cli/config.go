@@ -15,11 +15,13 @@ type configCmd struct {
 }
 
 // loadConfig reads the configuration file, or the defaults without one.
+// GANTRY_DATA moves the data directory for every command alike.
 func loadConfig(e *env) (config.Config, error) {
-	if e.config == "" {
-		return config.Default(), nil
+	cfg, err := config.Load(e.config, e.lookup)
+	if dir, ok := e.lookup("GANTRY_DATA"); ok && dir != "" {
+		cfg.DataDir = dir
 	}
-	return config.Load(e.config, e.lookup)
+	return cfg, err
 }
 
 type configCheckCmd struct{}

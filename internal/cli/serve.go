@@ -19,7 +19,7 @@ import (
 
 type serveCmd struct {
 	Listen string `env:"GANTRY_LISTEN" help:"Address to listen on; overrides server.listen." placeholder:"HOST:PORT"`
-	Data   string `env:"GANTRY_DATA" help:"Data directory; overrides data_dir." type:"path" placeholder:"DIR"`
+	Data   string `env:"GANTRY_DATA" help:"Data directory; overrides data_dir. The environment variable holds for every command." type:"path" placeholder:"DIR"`
 }
 
 // Help implements kong's longer help.

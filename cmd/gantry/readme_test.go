@@ -1,0 +1,120 @@
+package main_test
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// readmeBlock is the block of README.md that a comment marks.
+func readmeBlock(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile("(?s)<!-- test:" + name + " -->\n```sh\n(.*?)```").FindSubmatch(b)
+	if m == nil {
+		t.Fatalf("README.md has no block %q", name)
+	}
+	return string(m[1])
+}
+
+// TestReadme runs the README's commands as written, from the checkout: the
+// first starts Gantry and prints a key, URLs and a curl that gets limited;
+// the next ones use it. Only the address and the data directory are moved,
+// by environment variables.
+func TestReadme(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	env := append(os.Environ(), "GANTRY_LISTEN=127.0.0.1:0", "GANTRY_DATA="+data)
+	serve := exec.Command("bash", "-c", readmeBlock(t, "start"))
+	serve.Dir, serve.Env, serve.Stderr = filepath.Join("..", ".."), env, os.Stderr
+	serve.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := serve.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := serve.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = syscall.Kill(-serve.Process.Pid, syscall.SIGTERM)
+		_ = serve.Wait()
+	})
+	key, url, curl := announced(t, out)
+
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", curl)
+	got, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, got)
+	}
+	if n := strings.Count(string(got), `"allowed":true`); n != 3 || strings.Count(string(got), `"code":"RATE_LIMITED"`) != 1 {
+		t.Errorf("the printed curl: %d allowed\n%s", n, got)
+	}
+
+	use := exec.CommandContext(t.Context(), "bash", "-ec", readmeBlock(t, "use"))
+	use.Dir, use.Env = filepath.Join("..", ".."), append(env, "GANTRY_URL="+url, "GANTRY_KEY="+key)
+	got, err = use.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, got)
+	}
+	for _, want := range []string{"allowed", "MESSAGE_SEND", "alice", "is sound"} {
+		if !strings.Contains(string(got), want) {
+			t.Errorf("no %q in what the README's commands print:\n%s", want, got)
+		}
+	}
+}
+
+// announced reads what serve prints until it is ready.
+func announced(t *testing.T, out interface{ Read([]byte) (int, error) }) (key, url, curl string) {
+	t.Helper()
+	ready := make(chan bool, 1)
+	var lines []string
+	go func() {
+		sc := bufio.NewScanner(out)
+		for sc.Scan() {
+			lines = append(lines, sc.Text())
+			if strings.HasPrefix(sc.Text(), "Ready") {
+				ready <- true
+			}
+		}
+	}()
+	select {
+	case <-ready:
+	case <-time.After(5 * time.Minute): // it may compile everything first
+		t.Fatal("serve is not ready after five minutes")
+	}
+	for _, line := range lines {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "gk_"):
+			key = line
+		case strings.HasPrefix(line, "API"):
+			url = strings.Fields(line)[1]
+		case strings.HasPrefix(line, "for i in"):
+			curl = line
+		}
+	}
+	if key == "" || url == "" || curl == "" {
+		t.Fatalf("serve prints no key, URL or curl:\n%s", strings.Join(lines, "\n"))
+	}
+	return key, url, curl
+}
+
+// TestReadmeTest: the README's test command is what CI runs.
+func TestReadmeTest(t *testing.T) {
+	ci, err := os.ReadFile("../../.ci/run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := strings.TrimSpace(readmeBlock(t, "all"))
+	if !strings.Contains(string(ci), "exec "+cmd+"\n") {
+		t.Errorf(".ci/run does not run %q", cmd)
+	}
+}
