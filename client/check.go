@@ -108,7 +108,7 @@ func (c *Client) local(err error, actions ...string) bool {
 		return false
 	}
 	for _, a := range actions {
-		if c.FailsClosed(a) {
+		if c.failsClosed(a) {
 			return false
 		}
 	}

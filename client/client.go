@@ -106,5 +106,5 @@ func transport() http.RoundTripper {
 	return t
 }
 
-// FailsClosed reports whether WithFailClosed names the action.
-func (c *Client) FailsClosed(action string) bool { return slices.Contains(c.closed, action) }
+// failsClosed reports whether WithFailClosed names the action.
+func (c *Client) failsClosed(action string) bool { return slices.Contains(c.closed, action) }
