@@ -59,9 +59,6 @@ func (c *capture) WriteHeader(status int) {
 
 // Write copies what it writes, up to the bound.
 func (c *capture) Write(b []byte) (int, error) {
-	if c.status == 0 && c.Header().Get("Content-Type") == "" && len(b) > 0 {
-		c.Header().Set("Content-Type", http.DetectContentType(b)) // as net/http would, but known here
-	}
 	c.begin(http.StatusOK)
 	if len(c.body)+len(b) > maxStored {
 		c.body, c.tooLarge = nil, true
@@ -76,7 +73,9 @@ func (c *capture) Write(b []byte) (int, error) {
 func (c *capture) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // Hijack refuses: an answer that goes around the capture cannot be kept.
-func (c *capture) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, http.ErrNotSupported }
+func (c *capture) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return nil, nil, http.ErrNotSupported
+}
 
 // Flush keeps handlers working that ask for an http.Flusher.
 func (c *capture) Flush() { _ = c.FlushError() }

@@ -6,10 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
-	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"avalo.app/gantry/api"
@@ -35,7 +32,8 @@ const quotaExceeded = "https://iana.org/assignments/http-problem-types#quota-exc
 // fails closed, the answer is 503 SERVICE_DEGRADED with Retry-After. Any
 // other error is a mistake in the configuration, such as a wrong key or an
 // action that does not exist: it goes to the error hook and the request
-// passes, since a typing error must not close the host.
+// passes, since a typing error must not close the host. A request that was
+// cancelled during the check does not pass.
 //
 // What a caller may choose cannot cause such an error: an id that Gantry
 // would not take is counted by its hash, and an address that is none is left
@@ -45,6 +43,10 @@ func (g *Guard) Limit(action string, subject func(*http.Request) Subject) func(h
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			v, err := g.c.Decide(r.Context(), checkOf(action, subject(r)))
 			switch {
+			case err != nil && r.Context().Err() != nil:
+				// Whoever hangs up during the check must not pass without it.
+				degraded(w, r, "the request ended before its limit was checked")
+				return
 			case errors.Is(err, client.ErrUnavailable):
 				g.hook(r, err)
 				degraded(w, r, "the limit of this action could not be checked; repeat the request after Retry-After")
@@ -69,37 +71,23 @@ func (g *Guard) Limit(action string, subject func(*http.Request) Subject) func(h
 	}
 }
 
-// refuse answers 429 as Gantry does.
+// refuse answers 429 as Gantry does, in the caller's language.
 func refuse(w http.ResponseWriter, r *http.Request, v client.Verdict) {
 	p := problemOf(r, api.CodeRateLimited, "")
-	name, window := limitOf(v)
-	p.Type, p.ViolatedPolicies = quotaExceeded, []string{name}
-	p.RetryAfterSeconds = max(1, v.RetryAfter)
-	p.Details = api.RateLimitedDetails{Limit: v.Limit, Actual: v.Limit - v.Remaining + 1, Remaining: v.Remaining, ResetAt: v.ResetAt.UTC(),
-		RetryAfter: p.RetryAfterSeconds, Policy: v.Policy, Scope: v.Scope, Mode: v.Mode, WindowSeconds: int64(window / time.Second), PolicyName: name}
+	d := api.RateLimitedDetails{Limit: v.Limit, Actual: v.Limit - v.Remaining + 1, Remaining: v.Remaining, ResetAt: v.ResetAt,
+		Policy: v.Policy, Scope: v.Scope, Mode: v.Mode}
+	if v.Problem != nil {
+		p.RequestID = v.Problem.RequestID // Gantry's
+		if known, ok := v.Problem.Details.(api.RateLimitedDetails); ok {
+			d = known
+		}
+	}
+	d.RetryAfter = max(1, v.RetryAfter)
+	if d.PolicyName == "" { // a local verdict
+		d.PolicyName = v.Policy
+	}
+	p.Type, p.ViolatedPolicies, p.RetryAfterSeconds, p.Details = quotaExceeded, []string{d.PolicyName}, d.RetryAfter, d
 	writeProblem(w, p)
-}
-
-// limitOf reads the name and the window of the limit that decided from the
-// header fields; a local verdict has none, and is named by its policy.
-func limitOf(v client.Verdict) (name string, window time.Duration) {
-	quoted, _, _ := strings.Cut(v.RateLimit, ";")
-	if name = strings.Trim(strings.TrimSpace(quoted), `"`); name == "" {
-		return v.Policy, 0
-	}
-	for item := range strings.SplitSeq(v.RateLimitPolicy, ",") {
-		of, params, _ := strings.Cut(strings.TrimSpace(item), ";")
-		if strings.Trim(of, `"`) != name {
-			continue
-		}
-		for p := range strings.SplitSeq(params, ";") {
-			if w, ok := strings.CutPrefix(strings.TrimSpace(p), "w="); ok {
-				n, _ := strconv.ParseUint(w, 10, 31) // what is no number reads as 0: not known
-				return name, time.Duration(n) * time.Second
-			}
-		}
-	}
-	return name, 0
 }
 
 func checkOf(action string, s Subject) api.CheckRequest {
@@ -115,8 +103,7 @@ const maxID = 256 // bytes of a user or device id that Gantry takes
 // plain is an id as it is, or its hash when Gantry would refuse it: a caller
 // who could make the check fail would pass it.
 func plain(id string) string {
-	odd := func(c rune) bool { return c == utf8.RuneError || !unicode.IsPrint(c) }
-	if len(id) <= maxID && strings.IndexFunc(id, odd) < 0 {
+	if len(id) <= maxID && utf8.ValidString(id) && strings.IndexByte(id, 0) < 0 {
 		return id
 	}
 	sum := sha256.Sum256([]byte(id))
