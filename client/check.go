@@ -132,10 +132,13 @@ func refusal(err error, action string) (Verdict, bool) {
 		RetryAfter: max(1, d.RetryAfter), Policy: d.Policy, Scope: d.Scope, Mode: d.Mode}}, true
 }
 
+// quotaExceeded is the problem type of draft-ietf-httpapi-ratelimit-headers.
+const quotaExceeded = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
 // problem is a local refusal as an answer.
 func problem(v api.CheckResult) *api.Problem {
 	info, _ := api.Lookup(api.CodeRateLimited)
-	return &api.Problem{Type: "about:blank", Title: info.Title, Status: info.HTTPStatus, Code: info.Code, Message: api.Message(info.Code, "en"),
+	return &api.Problem{Type: quotaExceeded, ViolatedPolicies: []string{v.Policy}, Title: info.Title, Status: info.HTTPStatus, Code: info.Code, Message: api.Message(info.Code, "en"),
 		Retryable: info.Retryable, RetryAfterSeconds: v.RetryAfter, Retry: info.Retry, Details: api.RateLimitedDetails{Limit: v.Limit,
 			Actual: v.Limit - v.Remaining + 1, Remaining: v.Remaining, ResetAt: v.ResetAt, RetryAfter: v.RetryAfter, Policy: v.Policy, Scope: v.Scope, Mode: v.Mode}}
 }
