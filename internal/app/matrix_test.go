@@ -1,0 +1,246 @@
+package app_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"avalo.app/gantry/internal/access"
+	"avalo.app/gantry/internal/app"
+	"avalo.app/gantry/internal/config"
+	"avalo.app/gantry/internal/httpapi"
+)
+
+// issuer is an OpenID Connect issuer with one key.
+type issuer struct {
+	url string
+	key *rsa.PrivateKey
+}
+
+func newIssuer(t *testing.T) *issuer {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1", Algorithm: "RS256", Use: "sig"}}}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(set) }))
+	t.Cleanup(s.Close)
+	return &issuer{url: s.URL, key: key}
+}
+
+// token signs claims; forge replaces the signing key.
+func (i *issuer) token(t *testing.T, audience, role string, expires time.Time, forge *rsa.PrivateKey) string {
+	t.Helper()
+	key := i.key
+	if forge != nil {
+		key = forge
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: key, KeyID: "k1"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims, err := json.Marshal(map[string]any{"iss": i.url, "aud": audience, "sub": "alice", "role": role,
+		"iat": time.Now().Add(-time.Minute).Unix(), "exp": expires.Unix()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sig, err := signer.Sign(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := sig.CompactSerialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// started is the program on a free port, with every kind of credential.
+type started struct {
+	url   string
+	creds map[string]string
+}
+
+func start(t *testing.T, change func(*config.Config)) started {
+	t.Helper()
+	iss := newIssuer(t)
+	cfg := config.Default()
+	cfg.DataDir, cfg.Server.Listen = t.TempDir(), "127.0.0.1:0"
+	cfg.Access.Issuers = []config.Issuer{{Issuer: iss.url, Audience: "gantry", JWKSURL: iss.url, RoleClaim: "role",
+		Roles: map[string]string{"app": "app", "moderator": "moderator", "admin": "admin"}}}
+	if change != nil {
+		change(&cfg)
+	}
+	a, err := app.New(t.Context(), cfg, app.Options{Version: "test", Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
+		Load: func() (config.Config, error) { return cfg, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.Stop(context.Background()); err != nil { // the test's context is over
+			t.Error(err)
+		}
+	})
+	forge, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := time.Now().Add(time.Hour)
+	s := started{url: "http://" + a.Addr(), creds: map[string]string{
+		"none": "", "admin": a.BootstrapKey(),
+		"token app": iss.token(t, "gantry", "app", in, nil), "token moderator": iss.token(t, "gantry", "moderator", in, nil),
+		"token admin": iss.token(t, "gantry", "admin", in, nil), "forged token": iss.token(t, "gantry", "admin", in, forge),
+		"token for another audience": iss.token(t, "other", "admin", in, nil), "expired token": iss.token(t, "gantry", "admin", time.Now().Add(-time.Hour), nil),
+		"unknown key": "gk_0123456789_0123456789012345678901234567890123456789012", "nonsense": "nonsense",
+	}}
+	s.creds["app"], _ = s.key(t, `{"role":"app","label":"a"}`)
+	s.creds["moderator"], _ = s.key(t, `{"role":"moderator","label":"m"}`)
+	revoked, id := s.key(t, `{"role":"admin","label":"r","owner":"bob"}`)
+	if status, body := s.do(t, "DELETE", "/v1/keys/"+id, s.creds["admin"], ""); status != http.StatusNoContent {
+		t.Fatal(status, body)
+	}
+	s.creds["revoked key"] = revoked
+	return s
+}
+
+// expired makes a key and outlives it: a key cannot be made expired.
+func (s started) expired(t *testing.T) string {
+	t.Helper()
+	cred, _ := s.key(t, fmt.Sprintf(`{"role":"admin","label":"e","owner":"bob","expiresAt":%q}`, time.Now().Add(time.Second).Format(time.RFC3339Nano)))
+	for range 100 {
+		if status, _ := s.do(t, "GET", "/v1/keys", cred, ""); status == http.StatusUnauthorized {
+			return cred
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatal("a key outlives its expiry")
+	return ""
+}
+
+func (s started) key(t *testing.T, spec string) (secret, id string) {
+	t.Helper()
+	status, body := s.do(t, "POST", "/v1/keys", s.creds["admin"], spec)
+	var made struct{ Secret, ID string }
+	if err := json.Unmarshal([]byte(body), &made); err != nil || status != http.StatusCreated {
+		t.Fatal(status, body, err)
+	}
+	return made.Secret, made.ID
+}
+
+func (s started) do(t *testing.T, method, path, cred, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cred != "" {
+		req.Header.Set("Authorization", "Bearer "+cred)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(b)
+}
+
+func routes() []httpapi.Route {
+	return httpapi.New(httpapi.Deps{Metrics: prometheus.NewRegistry()}).Routes()
+}
+
+// TestMatrix asks every route with every kind of credential: allowed exactly
+// as the permission table says.
+func TestMatrix(t *testing.T) {
+	s := start(t, func(c *config.Config) { c.Access.AuthFailures.Limit = 1_000_000 })
+	s.creds["expired key"] = s.expired(t)
+	roles := map[string]access.Role{"app": access.App, "moderator": access.Moderator, "admin": access.Admin,
+		"token app": access.App, "token moderator": access.Moderator, "token admin": access.Admin}
+	path := strings.NewReplacer("{action}", "NO_SUCH", "{id}", "none", "{index}", "0", "{name}", "x", "{path...}", "checkpoint")
+	asked := 0
+	for _, r := range routes() {
+		for name, cred := range s.creds {
+			status, body := s.do(t, r.Method, path.Replace(r.Path), cred, "{}")
+			asked++
+			role, known := roles[name]
+			want := "allowed"
+			switch {
+			case access.May(access.Public, r.Permission):
+			case !known:
+				want = "401"
+			case !access.May(role, r.Permission):
+				want = "403"
+			}
+			got := "allowed"
+			if status == http.StatusUnauthorized || status == http.StatusForbidden {
+				got = fmt.Sprint(status)
+			}
+			if got != want || status >= 500 {
+				t.Errorf("%s %s with %s: %d, want %s\n%s", r.Method, r.Path, name, status, want, body)
+			}
+		}
+	}
+	if want := len(routes()) * len(s.creds); asked != want || asked < 400 {
+		t.Errorf("asked %d times, want %d", asked, want)
+	}
+}
+
+// TestPermissionsGolden is the table as the specification means it, written
+// out: a route that changes hands must change here too.
+func TestPermissionsGolden(t *testing.T) {
+	want := map[string]string{
+		"public": "auditLog callablePreflight docs healthCheckGet healthz listErrors livez openapi readyz callableHealthCheck",
+		"app, admin": "beginIdempotent callableCheckGlobalRateLimit callableCheckRateLimit checkRateLimit checkRateLimits completeIdempotent " +
+			"guardGet guardPost peekRateLimit refundRateLimit",
+		"moderator, admin": "getPolicy listOffenders listOverrides listPolicies listViolations metrics",
+		"admin": "createKey createOverride deleteOverride getConfig listAuditEntries listKeys proveAuditEntry putPolicy reloadConfig " +
+			"resetPolicy revokeKey",
+	}
+	for group, names := range want {
+		sorted := strings.Fields(names)
+		slices.Sort(sorted)
+		want[group] = strings.Join(sorted, " ")
+	}
+	got := map[string][]string{}
+	for _, r := range routes() {
+		var names []string
+		for _, role := range access.Roles(r.Permission) {
+			names = append(names, string(role))
+		}
+		group := strings.Join(names, ", ")
+		if strings.HasPrefix(group, "public") {
+			group = "public"
+		}
+		got[group] = append(got[group], r.Name)
+	}
+	joined := map[string]string{}
+	for group, names := range got {
+		slices.Sort(names)
+		joined[group] = strings.Join(names, " ")
+	}
+	if d := cmp.Diff(want, joined); d != "" {
+		t.Error(d)
+	}
+}
