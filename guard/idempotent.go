@@ -22,7 +22,7 @@ import (
 const (
 	maxKey    = 255      // bytes of an Idempotency-Key
 	maxBody   = 1 << 20  // bytes of a request
-	maxStored = 48 << 10 // bytes of an answer's body that is kept
+	maxStored = 47 << 10 // bytes of an answer's body that is kept: as base64 they leave room for the rest
 	maxAnswer = 64 << 10 // bytes of a kept answer as JSON: Gantry's bound
 
 	claimTimeout = 10 * time.Second // of each call to Gantry
@@ -34,7 +34,7 @@ const (
 // effect (GET, HEAD, OPTIONS, TRACE) pass as they are.
 //
 // The first request runs the handler. Its answer (status, Content-Type,
-// Content-Encoding, Content-Language, Location, and a body of at most 48
+// Content-Encoding, Content-Language, Location, and a body of at most 47
 // KiB) is kept for every repetition, which gets it with
 // Idempotency-Replayed: true. A 429 is not kept: the key is free again. A
 // 5xx answer or a panic says nothing about the effect: once the claim's lease
