@@ -28,6 +28,42 @@ const (
 	claimTimeout = 10 * time.Second // of each call to Gantry
 )
 
+// IdempotentOption changes what Idempotent does.
+type IdempotentOption func(*idempotentOptions)
+
+type idempotentOptions struct {
+	optional bool
+	lease    time.Duration
+}
+
+// WithOptionalKey lets a request without an Idempotency-Key pass unclaimed,
+// for endpoints whose older callers send none. The default refuses it.
+func WithOptionalKey() IdempotentOption {
+	return func(o *idempotentOptions) { o.optional = true }
+}
+
+// WithLease is how long the handler may take, in whole seconds rounded up,
+// from a second to an hour. The default is a minute. A handler that takes
+// longer is in doubt meanwhile, and its answer is kept all the same unless a
+// repetition came.
+func WithLease(d time.Duration) IdempotentOption {
+	return func(o *idempotentOptions) { o.lease = d }
+}
+
+// InDoubt is the error of a repetition whose first request did not report
+// how it ended. Whoever knows whether its effect happened ends the doubt
+// with client.IdempotencyComplete: with Key, Token and Release if it did not
+// happen, or with an Answer of {} if it did.
+type InDoubt struct {
+	Key   string // the claim's, hashed
+	Token string
+}
+
+// Error says what to do.
+func (e *InDoubt) Error() string {
+	return "guard: the operation " + e.Key + " is in doubt: find out whether it took effect, then complete or release it at Gantry"
+}
+
 // Idempotent gives the requests of one principal under one Idempotency-Key
 // one run of the handler, across processes and restarts. It is for endpoints
 // whose effect must not happen twice, such as a payout. Methods without
@@ -38,11 +74,12 @@ const (
 // KiB) is kept for every repetition, which gets it with
 // Idempotency-Replayed: true. A 429 is not kept: the key is free again. A
 // 5xx answer or a panic says nothing about the effect: once the claim's lease
-// of a minute has ended, the key is in doubt, until somebody finds out what
-// happened and completes or releases it at Gantry.
+// has ended (a minute, see WithLease), the key is in doubt, until somebody
+// finds out what happened and completes or releases it at Gantry, with the
+// *InDoubt that the error hook gets at each repetition.
 //
 // Otherwise the handler does not run, and the answer is a problem:
-// 400 INVALID_ARGUMENT without a usable key or with a body above 1 MiB;
+// 400 INVALID_ARGUMENT without a usable key, and 413 with a body above 1 MiB;
 // 401 UNAUTHENTICATED without a principal; 409 CONFLICT while the first
 // request runs, is in doubt, or was answered with what could not be kept;
 // 422 IDEMPOTENCY_MISMATCH for the key of another request; 503
@@ -50,11 +87,19 @@ const (
 //
 // A claim is named by method, path, principal and key, all hashed. principal
 // must return what the host has authenticated, the same for the same user.
-func (g *Guard) Idempotent(principal func(*http.Request) string) func(http.Handler) http.Handler {
+func (g *Guard) Idempotent(principal func(*http.Request) string, opts ...IdempotentOption) func(http.Handler) http.Handler {
+	var o idempotentOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch r.Method {
 			case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+				next.ServeHTTP(w, r)
+				return
+			}
+			if o.optional && len(r.Header.Values("Idempotency-Key")) == 0 {
 				next.ServeHTTP(w, r)
 				return
 			}
@@ -73,7 +118,8 @@ func (g *Guard) Idempotent(principal func(*http.Request) string) func(http.Handl
 				return
 			}
 			g.once(w, r, next, api.IdempotencyBeginRequest{Key: digest([]byte(who), []byte(r.Method), []byte(r.URL.Path), []byte(key)),
-				Fingerprint: digest([]byte(r.Method), []byte(r.URL.Path), []byte(r.URL.RawQuery), body)})
+				Fingerprint:  digest([]byte(r.Method), []byte(r.URL.Path), []byte(r.URL.RawQuery), body),
+				LeaseSeconds: int64((o.lease + time.Second - 1) / time.Second)})
 		})
 	}
 }
@@ -103,6 +149,7 @@ func (g *Guard) once(w http.ResponseWriter, r *http.Request, next http.Handler, 
 	case api.IdempotencyInProgress:
 		conflict(w, r, begun.State, "the first request with this Idempotency-Key is in progress; repeat it later with the same key")
 	case api.IdempotencyInDoubt:
+		g.hook(r, &InDoubt{Key: claim.Key, Token: begun.Token})
 		conflict(w, r, begun.State, "the first request with this Idempotency-Key did not report how it ended; find out whether it took effect before doing it again")
 	default:
 		g.hook(r, fmt.Errorf("guard: Gantry answered a claim with the state %q", begun.State))
@@ -186,8 +233,9 @@ func readBody(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
 	var tooBig *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooBig):
-		invalid(w, r, fmt.Sprintf("the request body is larger than the limit of %d bytes", maxBody),
-			api.InvalidDetails{Field: "body", Problem: "too large", Limit: maxBody})
+		p := problemOf(r, api.CodeInvalidArgument, fmt.Sprintf("the request body is larger than the limit of %d bytes", maxBody))
+		p.Status, p.Details = http.StatusRequestEntityTooLarge, api.InvalidDetails{Field: "body", Problem: "too large", Limit: maxBody}
+		writeProblem(w, p)
 		return nil, false
 	case err != nil:
 		invalid(w, r, "the request body could not be read to its end", api.InvalidDetails{Field: "body", Problem: "cut short"})

@@ -88,7 +88,7 @@ func TestIdempotentRefuses(t *testing.T) {
 		{"long key", "", []string{"X-User", "alice", "Idempotency-Key", strings.Repeat("k", 256)}, 400, api.CodeInvalidArgument},
 		{"odd key", "", []string{"X-User", "alice", "Idempotency-Key", "ключ"}, 400, api.CodeInvalidArgument},
 		{"no principal", "", []string{"Idempotency-Key", "k"}, 401, api.CodeUnauthenticated},
-		{"large body", strings.Repeat("x", 1<<20+1), []string{"X-User", "alice", "Idempotency-Key", "k"}, 400, api.CodeInvalidArgument},
+		{"large body", strings.Repeat("x", 1<<20+1), []string{"X-User", "alice", "Idempotency-Key", "k"}, 413, api.CodeInvalidArgument},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
