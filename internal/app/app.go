@@ -185,6 +185,9 @@ func (a *App) Start(ctx context.Context) error {
 	return nil
 }
 
+// Handler is the whole HTTP surface.
+func (a *App) Handler() http.Handler { return a.server.Handler }
+
 // Addr is the address that is listened on.
 func (a *App) Addr() string { return a.listener.Addr().String() }
 

@@ -23,7 +23,7 @@ func (a *App) Reload(ctx context.Context, actor string) (httpapi.ReloadReport, e
 	}
 	old := a.config()
 	live, restart := config.Diff(*old, next)
-	report := httpapi.ReloadReport{Applied: live, NeedRestart: restart}
+	report := httpapi.ReloadReport{Applied: append([]string{}, live...), NeedRestart: append([]string{}, restart...)} // [] in JSON, not null
 	if len(live) > 0 {
 		if err := a.apply(ctx, old.WithLive(next), actor, live); err != nil {
 			return httpapi.ReloadReport{}, err

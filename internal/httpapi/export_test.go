@@ -1,0 +1,4 @@
+package httpapi
+
+// DecodeCheck is decodeCheck, for tests.
+var DecodeCheck = decodeCheck
