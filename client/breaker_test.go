@@ -42,7 +42,7 @@ func TestBreaker(t *testing.T) {
 			check(0, "open")
 			time.Sleep(rest*time.Second - 1)
 			check(0, "just before the probe")
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			check(1, "probe")
 		}
 		g.res = func() *http.Response { return allowed("LOGIN", "login", 5, 60) }

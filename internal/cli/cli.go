@@ -27,7 +27,6 @@ type env struct {
 	stdio  Stdio
 	lookup func(string) (string, bool)
 	json   bool
-	remote remote
 	config string
 }
 
