@@ -49,8 +49,11 @@ func (c *serveCmd) Run(e *env) error {
 	if err := a.Start(e.ctx); err != nil {
 		return errors.Join(err, a.Stop(context.WithoutCancel(e.ctx)))
 	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // before Ready: unheard, it ends the process
+	defer signal.Stop(hup)
 	announce(e.stdio.Out, a)
-	c.wait(e.ctx, a, log)
+	wait(e.ctx, hup, a, log)
 	log.Info("stopping")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), time.Duration(cfg.Server.ShutdownGrace)+stopTimeout)
 	defer cancel()
@@ -68,11 +71,8 @@ func (c *serveCmd) load(e *env) (config.Config, error) {
 	return cfg, err
 }
 
-// wait returns when the program is told to stop, and reloads at SIGHUP.
-func (c *serveCmd) wait(ctx context.Context, a *app.App, log *slog.Logger) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+// wait returns when the program is told to stop, and reloads at each hup.
+func wait(ctx context.Context, hup <-chan os.Signal, a *app.App, log *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():
