@@ -42,12 +42,17 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script against the real binary. Beside
 // testscript's own commands:
 //
-//	serve [CONFIG]         start gantry serve in $WORK; sets GANTRY_URL and, at a first start, GANTRY_KEY
+//	serve [CONFIG]         start gantry serve in $WORK; sets GANTRY_URL and, at a first start,
+//	                       GANTRY_KEY and GANTRY_KEY_ID; what it prints becomes stdout
 //	stop, kill9            end it, orderly or not
+//	hup                    send it SIGHUP
+//	logged REGEXP          wait until it has logged what matches; the log becomes stdout
 //	clock DURATION         shift its clock to real time plus DURATION
 //	http METHOD PATH STATUS [-k KEY] [-h NAME:VALUE]… [BODY]
 //	                       send a request, expect the status; the answer becomes stdout, headers first
 //	repeat N COMMAND…      run a command N times
+//	until COMMAND…         run http until the answer has the status, at most ten seconds
+//	key NAME SPEC          create an API key from JSON; sets NAME to its secret and NAME_ID to its id
 //	member PATH VALUE      the last answer's JSON has VALUE at PATH ("details.limit")
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -61,6 +66,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": cmdServe, "stop": cmdStop, "kill9": cmdKill, "clock": cmdClock,
 			"http": cmdHTTP, "repeat": cmdRepeat, "member": cmdMember,
+			"hup": cmdHup, "logged": cmdLogged, "until": cmdUntil, "key": cmdKey,
 		},
 	})
 }
@@ -86,7 +92,9 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("GANTRY_URL", s.p.URL)
 	if s.p.Key != "" {
 		ts.Setenv("GANTRY_KEY", s.p.Key)
+		ts.Setenv("GANTRY_KEY_ID", strings.Split(s.p.Key, "_")[1])
 	}
+	_, _ = io.WriteString(ts.Stdout(), s.p.Stdout())
 }
 
 func cmdStop(ts *testscript.TestScript, neg bool, args []string) {
@@ -114,6 +122,14 @@ func cmdClock(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
+	if got, want := send(ts, args); (got == want) == neg {
+		ts.Fatalf("%s: status %d, want %d (neg=%t)\n%s", strings.Join(args[:2], " "), got, want, neg, stateOf(ts).last)
+	}
+}
+
+// send sends the request that the arguments of http describe. The answer
+// becomes stdout.
+func send(ts *testscript.TestScript, args []string) (got, want int) {
 	if len(args) < 3 {
 		ts.Fatalf("usage: http METHOD PATH STATUS [-k KEY] [-h NAME:VALUE]… [BODY]")
 	}
@@ -144,16 +160,16 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	res, err := http.DefaultClient.Do(req)
 	ts.Check(err)
 	defer res.Body.Close()
-	got, err := io.ReadAll(res.Body)
+	answer, err := io.ReadAll(res.Body)
 	ts.Check(err)
 	var out bytes.Buffer
 	ts.Check(res.Header.Write(&out))
-	fmt.Fprintf(&out, "\n%s\n", got)
-	stateOf(ts).last = got
+	fmt.Fprintf(&out, "\n%s\n", answer)
+	stateOf(ts).last = answer
 	_, _ = ts.Stdout().Write(out.Bytes())
-	if want, err := strconv.Atoi(status); err != nil || (res.StatusCode == want) == neg {
-		ts.Fatalf("%s %s: status %d, want %s\n%s", method, path, res.StatusCode, status, got)
-	}
+	want, err = strconv.Atoi(status)
+	ts.Check(err)
+	return res.StatusCode, want
 }
 
 func cmdRepeat(ts *testscript.TestScript, neg bool, args []string) {
