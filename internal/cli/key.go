@@ -5,6 +5,7 @@ import (
 	"os/user"
 	"time"
 
+	"avalo.app/gantry/api"
 	"avalo.app/gantry/internal/access"
 	"avalo.app/gantry/internal/app"
 	"avalo.app/gantry/internal/config"
@@ -43,10 +44,7 @@ func (c *keyCreateCmd) Run(e *env) error {
 			return err
 		}
 		if e.json {
-			return printJSON(e.stdio.Out, struct {
-				Secret string `json:"secret"`
-				keyJSON
-			}{secret, keyOut(key)})
+			return printJSON(e.stdio.Out, api.CreatedKey{Key: keyOut(key), Secret: secret})
 		}
 		_, err = fmt.Fprintln(e.stdio.Out, secret)
 		fmt.Fprintf(e.stdio.Err, "Shown this once. Role %s, id %s, %s.\n", key.Role, key.ID, expiry(key.ExpiresAt))
@@ -64,7 +62,7 @@ func (keyListCmd) Run(e *env) error {
 			return err
 		}
 		if e.json {
-			out := make([]keyJSON, len(keys))
+			out := make([]api.Key, len(keys))
 			for i, k := range keys {
 				out[i] = keyOut(k)
 			}
@@ -117,22 +115,9 @@ func operator() string {
 	return "cli:" + u.Username
 }
 
-// keyJSON is a key for programs.
-type keyJSON struct {
-	ID         string     `json:"id"`
-	Role       string     `json:"role"`
-	Label      string     `json:"label"`
-	Owner      string     `json:"owner"`
-	CreatedBy  string     `json:"createdBy"`
-	CreatedAt  time.Time  `json:"createdAt"`
-	ExpiresAt  *time.Time `json:"expiresAt,omitempty"`
-	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
-	RevokedAt  *time.Time `json:"revokedAt,omitempty"`
-	Bootstrap  bool       `json:"bootstrap"`
-}
-
-func keyOut(k access.Key) keyJSON {
-	return keyJSON{ID: k.ID, Role: string(k.Role), Label: k.Label, Owner: k.Owner, CreatedBy: k.CreatedBy, CreatedAt: k.CreatedAt,
+// keyOut is a key for programs.
+func keyOut(k access.Key) api.Key {
+	return api.Key{ID: k.ID, Role: string(k.Role), Label: k.Label, Owner: k.Owner, CreatedBy: k.CreatedBy, CreatedAt: k.CreatedAt,
 		ExpiresAt: optional(k.ExpiresAt), LastUsedAt: optional(k.LastUsedAt), RevokedAt: optional(k.RevokedAt), Bootstrap: k.Bootstrap}
 }
 
