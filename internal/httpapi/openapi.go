@@ -119,21 +119,23 @@ func methodOf(p *huma.PathItem, method string) *huma.Operation {
 }
 
 func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, "application/json", s.api.OpenAPI())
+	w.Header()["Content-Type"] = jsonType
+	_, _ = w.Write(s.spec) // the caller may be gone
 }
 
 //go:embed docs.html
 var docsHTML string
 
-// renderDocs makes the readable page: one file, no foreign host, no script.
+// renderDocs makes the document and the readable page, which is one file
+// without a script or a foreign host.
 func (s *Server) renderDocs() {
-	raw, err := json.Marshal(s.api.OpenAPI())
-	if err != nil {
+	var err error
+	if s.spec, err = json.Marshal(s.api.OpenAPI()); err != nil {
 		panic(fmt.Sprintf("httpapi: the OpenAPI document does not marshal: %v", err))
 	}
-	t := template.Must(template.New("docs").Funcs(template.FuncMap{"anchor": anchor, "json": indented}).Parse(docsHTML))
+	t := template.Must(template.New("docs").Funcs(template.FuncMap{"anchor": anchor}).Parse(docsHTML))
 	var b bytes.Buffer
-	if err := t.Execute(&b, s.docsData(raw)); err != nil {
+	if err := t.Execute(&b, s.docsData()); err != nil {
 		panic(fmt.Sprintf("httpapi: docs page: %v", err))
 	}
 	s.docs = b.Bytes()
@@ -176,7 +178,7 @@ type docsField struct {
 	Required         bool
 }
 
-func (s *Server) docsData([]byte) docsData {
+func (s *Server) docsData() docsData {
 	doc := s.api.OpenAPI()
 	d := docsData{Version: s.d.Version, Errors: api.Catalogue()}
 	for _, tag := range doc.Tags {
@@ -246,11 +248,3 @@ func typeOf(s *huma.Schema) string {
 
 // anchor is the last part of a reference: the schema's name.
 func anchor(ref string) string { return ref[strings.LastIndexByte(ref, '/')+1:] }
-
-func indented(v any) string {
-	b, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return ""
-	}
-	return string(b)
-}

@@ -52,6 +52,7 @@ type Server struct {
 	api     huma.API
 	routes  []Route
 	metrics *metrics
+	spec    []byte // the OpenAPI document, rendered once
 	docs    []byte // the readable page, rendered once
 }
 
