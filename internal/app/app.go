@@ -60,6 +60,7 @@ type App struct {
 	server   *http.Server
 	listener net.Listener
 	storeErr atomic.Pointer[error]
+	failing  atomic.Int32 // background loops whose last turn failed
 
 	bootstrap string // the admin key made at this start, shown once
 	reloading sync.Mutex

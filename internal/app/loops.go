@@ -32,8 +32,8 @@ func (a *App) startLoops(ctx context.Context) {
 	a.startLeased(ctx)
 }
 
-// every runs fn at an interval until ctx ends. A failure is logged when it
-// begins and when it ends, not at every turn.
+// every runs fn at an interval until ctx ends. A failure degrades the health
+// word, and is logged when it begins and when it ends, not at every turn.
 func (a *App) every(ctx context.Context, d time.Duration, name string, fn func(context.Context) error) {
 	a.loops.Go(func() {
 		t := time.NewTicker(d)
@@ -52,8 +52,10 @@ func (a *App) every(ctx context.Context, d time.Duration, name string, fn func(c
 			case err != nil && ctx.Err() != nil:
 				return
 			case err != nil && !failing:
+				a.failing.Add(1)
 				a.o.Log.Error("background work fails", "work", name, "error", err)
 			case err == nil && failing:
+				a.failing.Add(-1)
 				a.o.Log.Info("background work succeeds again", "work", name)
 			}
 			failing = err != nil

@@ -79,7 +79,7 @@ func (a *App) openHTTP(context.Context) error {
 	api := httpapi.New(httpapi.Deps{
 		Limits: a.limits, Access: a.access, Idempotency: a.idem, Audit: a.db, AuditLog: httpapi.NewAuditLog(a.db),
 		Metrics: a.registry, Log: a.o.Log, Now: a.o.Now, Version: a.o.Version,
-		StoreErr: a.lastStoreErr, Reload: a.Reload,
+		StoreErr: a.lastStoreErr, Failing: a.failing.Load, Reload: a.Reload,
 		Config:  func() string { return config.Print(*a.config()) },
 		Proxies: a.proxies.Load, CORSOrigins: func() []string { return a.config().Server.CORSOrigins },
 		MaxBody: int64(a.config().Server.MaxBody),
@@ -115,6 +115,7 @@ func (a *App) collectors() {
 		_, total, _ := a.limits.Degraded()
 		return float64(total)
 	})
+	gauge("gantry_background_failing", "Background loops whose last turn failed (snapshots, flushes, polls).", func() float64 { return float64(a.failing.Load()) })
 	gauge("gantry_store_up", "1 while the durable store answers.", func() float64 {
 		if a.lastStoreErr() != nil {
 			return 0

@@ -30,7 +30,7 @@ func (s *Server) word() string {
 	if s.d.StoreErr() != nil {
 		return "DOWN"
 	}
-	if degraded, _, _ := s.d.Limits.Degraded(); degraded {
+	if degraded, _, _ := s.d.Limits.Degraded(); degraded || s.d.Failing() > 0 {
 		return "DEGRADED"
 	}
 	return "HEALTHY"

@@ -34,6 +34,8 @@ type Deps struct {
 	// StoreErr returns nil while the durable store answers; it is measured in
 	// the background, never by the request.
 	StoreErr func() error
+	// Failing counts the background loops whose last turn failed.
+	Failing func() int32
 	// Reload reads the configuration again and says what changed.
 	Reload func(ctx context.Context, actor string) (ReloadReport, error)
 	// Config returns the configuration in force as YAML, secrets redacted.

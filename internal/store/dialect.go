@@ -98,5 +98,5 @@ func (d dialect) explain(op string, err error) error {
 		return fmt.Errorf("%s: %w", op, err)
 	}
 	return &fault.Error{Code: fault.ServiceDegraded, Op: op, Err: err,
-		Msg: "the store does not answer. If this was a change, read it back before you repeat it, or repeat it with the same Idempotency-Key"}
+		Msg: "the store cannot do this now: it is away, full or overloaded. If this was a change, read it back before you repeat it, or repeat it with the same Idempotency-Key"}
 }
