@@ -45,7 +45,7 @@ func TestReadme(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		_ = syscall.Kill(-serve.Process.Pid, syscall.SIGINT) // Ctrl-C: go run leaves it to the program, and waits
-		_ = serve.Wait() // go run itself exits 1 once interrupted
+		_ = serve.Wait()                                     // go run itself exits 1 once interrupted
 	})
 	key, url, curl := announced(t, out)
 
