@@ -6,106 +6,122 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
 )
 
+const users = 100_000
+
 // load is what each worker sends: one check after another on its own
 // connection. The client is written out over net.Conn, since net/http's
 // would take more of the shared cores than the server under test.
 type load struct {
-	addr, path, action, key string
+	addr     string
+	request  []byte // ends in a user's six digits and `"}`
+	want     int    // the status of every answer
+	sequence []*rand.Rand
 }
 
-type result struct {
-	perSecond float64
-	p50, p99  time.Duration
-	statuses  map[int]int
-}
-
-const users = 100_000
-
-func (l load) run(per time.Duration, workers int) (result, error) {
-	const warm = time.Second
-	start := time.Now().Add(warm)
-	end := start.Add(per)
-	type part struct {
-		took     []time.Duration
-		statuses map[int]int
-		err      error
+func newLoad(p *process, path, action string, want, workers int) *load {
+	body := fmt.Sprintf(`{"action":%q,"user":"user-000000"}`, action)
+	auth := ""
+	if p.key != "" {
+		auth = "Authorization: Bearer " + p.key + "\r\n"
 	}
-	parts := make([]part, workers)
+	l := &load{addr: p.addr, want: want, request: fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		path, p.addr, auth, len(body), body)}
+	for w := range workers {
+		l.sequence = append(l.sequence, rand.New(rand.NewPCG(uint64(w), 7)))
+	}
+	return l
+}
+
+// fill checks every user once, so that the servers know all of them and a
+// limit of 1 is used up. All must pass.
+func (l *load) fill(workers int) error {
+	return l.each(workers, func(w int, c *conn) error {
+		for user := w; user < users; user += workers {
+			status, err := c.check(user)
+			if err != nil {
+				return err
+			}
+			if status != 200 {
+				return fmt.Errorf("status %d at a user's first check", status)
+			}
+		}
+		return nil
+	})
+}
+
+// run checks users at random for d and returns the time that every answer
+// took. It needs no warm-up: fill was one, and connecting is quick.
+func (l *load) run(d time.Duration, workers int) (all []time.Duration, elapsed time.Duration, err error) {
+	start := time.Now()
+	parts := make([][]time.Duration, workers)
+	err = l.each(workers, func(w int, c *conn) error {
+		for {
+			sent := time.Now()
+			if sent.After(start.Add(d)) {
+				return nil
+			}
+			status, err := c.check(l.sequence[w].IntN(users))
+			if err != nil {
+				return err
+			}
+			if status != l.want {
+				return fmt.Errorf("status %d where %d was due", status, l.want)
+			}
+			parts[w] = append(parts[w], time.Since(sent))
+		}
+	})
+	for _, p := range parts {
+		all = append(all, p...)
+	}
+	if err == nil && len(all) == 0 {
+		err = errors.New("nothing was answered")
+	}
+	return all, time.Since(start), err
+}
+
+// each runs work on a connection per worker.
+func (l *load) each(workers int, work func(w int, c *conn) error) error {
+	errs := make([]error, workers)
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
-			p := &parts[w]
-			p.statuses = map[int]int{}
-			p.err = l.worker(w, workers, end, func(at time.Time, took time.Duration, status int) {
-				if at.After(start) {
-					p.took = append(p.took, took)
-					p.statuses[status]++
-				}
-			})
+			c, err := net.Dial("tcp", l.addr)
+			if err != nil {
+				errs[w] = err
+				return
+			}
+			defer c.Close()
+			errs[w] = work(w, &conn{c: c, in: bufio.NewReaderSize(c, 8192), request: bytes.Clone(l.request)})
 		})
 	}
 	wg.Wait()
-	r := result{statuses: map[int]int{}}
-	var all []time.Duration
-	for _, p := range parts {
-		if p.err != nil {
-			return r, p.err
-		}
-		all = append(all, p.took...)
-		for s, n := range p.statuses {
-			r.statuses[s] += n
-		}
-	}
-	if len(all) == 0 {
-		return r, errors.New("nothing was answered")
-	}
-	slices.Sort(all)
-	r.perSecond = float64(len(all)) / per.Seconds()
-	r.p50, r.p99 = all[len(all)/2].Round(10*time.Microsecond), all[len(all)*99/100].Round(10*time.Microsecond)
-	return r, nil
+	return errors.Join(errs...)
 }
 
-func (l load) worker(w, workers int, end time.Time, done func(time.Time, time.Duration, int)) error {
-	c, err := net.Dial("tcp", l.addr)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	in := bufio.NewReaderSize(c, 8192)
-	var req []byte
-	for user := w; ; user = (user + workers) % users {
-		req = l.request(req[:0], user)
-		sent := time.Now()
-		if sent.After(end) {
-			return nil
-		}
-		if _, err := c.Write(req); err != nil {
-			return err
-		}
-		status, err := answer(in)
-		if err != nil {
-			return err
-		}
-		now := time.Now()
-		done(now, now.Sub(sent), status)
-	}
+// conn is a connection that is kept alive.
+type conn struct {
+	c       net.Conn
+	in      *bufio.Reader
+	request []byte
 }
 
-func (l load) request(b []byte, user int) []byte {
-	body := fmt.Appendf(nil, `{"action":%q,"user":"user-%06d"}`, l.action, user)
-	b = fmt.Appendf(b, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n", l.path, l.addr, len(body))
-	if l.key != "" {
-		b = fmt.Appendf(b, "Authorization: Bearer %s\r\n", l.key)
+// check sends the user's check and returns the status of the answer.
+func (c *conn) check(user int) (int, error) {
+	for i := range 6 {
+		c.request[len(c.request)-3-i] = byte('0' + user%10)
+		user /= 10
 	}
-	b = append(b, "\r\n"...)
-	return append(b, body...)
+	if _, err := c.c.Write(c.request); err != nil {
+		return 0, err
+	}
+	return answer(c.in)
 }
 
 // answer reads one HTTP/1.1 answer with a Content-Length.
