@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -116,25 +117,43 @@ func FuzzMatchLanguage(f *testing.F) {
 }
 
 func TestWait(t *testing.T) {
+	none := func(int64) int64 { return 0 }
+	most := func(max int64) int64 { return max }
+	const century = 100 * 366 * 24 * time.Hour
 	for _, c := range []struct {
 		name     string
-		p        api.Problem
+		retry    api.Retry
 		attempt  int
-		min, max time.Duration
-		ok       bool
+		after    int64
+		min, max time.Duration // 0, 0: no repeating
 	}{
-		{"none", api.Problem{Retry: api.RetryNone, RetryAfterSeconds: 9}, 1, 0, 0, false},
-		{"after", api.Problem{Retry: api.RetryAfter, RetryAfterSeconds: 7}, 1, 7 * time.Second, 8 * time.Second, true},
-		{"backoff", api.Problem{Retry: api.RetryBackoff, RetryAfterSeconds: 30}, 1, 15 * time.Second, 30 * time.Second, true},
-		{"second backoff", api.Problem{Retry: api.RetryBackoff, RetryAfterSeconds: 30}, 2, 30 * time.Second, 60 * time.Second, true},
-		{"capped", api.Problem{Retry: api.RetryBackoff, RetryAfterSeconds: 30}, 1000, api.MaxBackoff / 2, api.MaxBackoff, true},
-		{"no start", api.Problem{Retry: api.RetryBackoff}, 1, 15 * time.Second, 30 * time.Second, true},
+		{"none", api.RetryNone, 1, 9, 0, 0},
+		{"a strategy of a later Gantry", "elsewhere", 1, 9, 0, 0},
+		{"after", api.RetryAfter, 1, 7, 7 * time.Second, 8 * time.Second},
+		{"after, again", api.RetryAfter, 9, 7, 7 * time.Second, 8 * time.Second},
+		{"after a negative time", api.RetryAfter, 1, -7, 0, time.Second},
+		{"after more than fits", api.RetryAfter, 1, math.MaxInt64, century, century + time.Second},
+		{"backoff", api.RetryBackoff, 1, 30, 30 * time.Second, time.Minute},
+		{"no attempt yet", api.RetryBackoff, -1, 30, 30 * time.Second, time.Minute},
+		{"second backoff", api.RetryBackoff, 2, 30, 30 * time.Second, 90 * time.Second},
+		{"capped", api.RetryBackoff, math.MaxInt, 30, 30 * time.Second, api.MaxBackoff},
+		{"no start", api.RetryBackoff, 1, 0, 30 * time.Second, time.Minute},
+		{"a start near the cap", api.RetryBackoff, 1, 290, 290 * time.Second, api.MaxBackoff},
+		{"a start beyond the cap", api.RetryBackoff, 5, 600, 10 * time.Minute, 10*time.Minute + time.Second},
+		{"a start that does not fit", api.RetryBackoff, 5, math.MaxInt64, century, century + time.Second},
 	} {
-		for range 50 {
-			got, ok := c.p.Wait(c.attempt)
-			if ok != c.ok || got < c.min || got > c.max {
-				t.Errorf("%s: %v %t, want %v..%v", c.name, got, ok, c.min, c.max)
-			}
+		low, ok := c.retry.Wait(c.attempt, c.after, none)
+		high, _ := c.retry.Wait(c.attempt, c.after, most)
+		if want := c.max > 0; ok != want || low != c.min || high != c.max {
+			t.Errorf("%s: %v to %v, %t; want %v to %v, %t", c.name, low, high, ok, c.min, c.max, want)
 		}
+		p := &api.Problem{Retry: c.retry, RetryAfterSeconds: c.after}
+		if got, pok := p.Wait(c.attempt); pok != ok || got < low || got > high {
+			t.Errorf("%s: Problem.Wait = %v, %t, want %v to %v, %t", c.name, got, pok, low, high, ok)
+		}
+	}
+	var p *api.Problem
+	if _, ok := p.Wait(1); ok {
+		t.Error("what did not fail is repeated")
 	}
 }

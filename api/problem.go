@@ -2,6 +2,10 @@ package api
 
 import "time"
 
+// TypeQuotaExceeded is the Type of a RATE_LIMITED problem
+// (draft-ietf-httpapi-ratelimit-headers).
+const TypeQuotaExceeded = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
 // Problem is an error answer: an RFC 9457 problem document with Gantry's
 // members. On a callable the same members stand in error.details.
 type Problem struct {

@@ -5,45 +5,57 @@ import (
 	"time"
 )
 
-// MaxBackoff bounds the wait of a backoff.
+// MaxBackoff bounds the wait of a backoff, unless the answer itself asks for
+// more.
 const MaxBackoff = 5 * time.Minute
 
-// maxJitter spreads clients that were refused until the same moment.
-const maxJitter = time.Second
+const (
+	firstBackoff = 30 * time.Second // when the answer brings none
+	maxJitter    = time.Second      // spreads clients that were refused until the same moment
+	maxAfter     = 100 * 366 * 24 * time.Hour
+)
 
 // Wait returns how long to wait before attempt (1 is the first repetition)
-// of a request that failed with p; ok is false when repeating cannot help.
-//
-//	for attempt := 1; ; attempt++ {
-//		p := try()
-//		wait, ok := p.Wait(attempt)
-//		if p == nil || !ok { … }
-//		time.Sleep(wait)
-//	}
-//
-// After: RetryAfterSeconds plus up to a second of jitter. Backoff: doubled
-// from RetryAfterSeconds at each attempt up to MaxBackoff, with full jitter
-// above half of it.
+// of a request that failed with p; ok is false when repeating cannot help,
+// and when p is nil, since then nothing failed. See Retry.Wait.
 func (p *Problem) Wait(attempt int) (wait time.Duration, ok bool) {
-	return p.wait(attempt, rand.Int64N)
+	if p == nil {
+		return 0, false
+	}
+	return p.Retry.Wait(attempt, p.RetryAfterSeconds, nil)
 }
 
-// wait takes its randomness from n, which returns a number in [0, max).
-func (p *Problem) wait(attempt int, n func(max int64) int64) (time.Duration, bool) {
-	base := time.Duration(p.RetryAfterSeconds) * time.Second
-	switch p.Retry {
-	case RetryAfter:
-		return base + time.Duration(n(int64(maxJitter))), true
-	case RetryBackoff:
-		if base <= 0 {
-			base = 30 * time.Second
-		}
-		d := base
-		for i := 1; i < attempt && d < MaxBackoff; i++ {
-			d *= 2
-		}
-		d = min(d, max(MaxBackoff, base))
-		return d/2 + time.Duration(n(int64(d/2)+1)), true
+// Wait returns how long to wait before attempt (1 is the first repetition)
+// of a request whose answer brought this strategy and retryAfterSeconds; ok
+// is false when repeating cannot help. It never waits less than the answer
+// asks for.
+//
+// RetryAfter: retryAfterSeconds plus up to a second of jitter. RetryBackoff:
+// retryAfterSeconds (30 if there is none) plus full jitter, that is, anything
+// up to a spread that starts at the same length and doubles with each
+// attempt, up to MaxBackoff in all.
+//
+// jitter returns a number in [0, max); nil is math/rand. It is there for
+// tests and for hosts with a source of their own.
+func (r Retry) Wait(attempt int, retryAfterSeconds int64, jitter func(max int64) int64) (wait time.Duration, ok bool) {
+	if jitter == nil {
+		jitter = rand.Int64N
 	}
-	return 0, false
+	after := time.Duration(min(max(retryAfterSeconds, 0), int64(maxAfter/time.Second))) * time.Second
+	spread := maxJitter
+	switch r {
+	case RetryAfter:
+	case RetryBackoff:
+		if after == 0 {
+			after = firstBackoff
+		}
+		room := max(MaxBackoff-after, maxJitter)
+		spread = min(after, room)
+		for ; attempt > 1 && spread < room; attempt-- {
+			spread = min(2*spread, room)
+		}
+	default:
+		return 0, false
+	}
+	return after + time.Duration(jitter(int64(spread))), true
 }

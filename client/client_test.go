@@ -199,7 +199,7 @@ func TestRepeats(t *testing.T) {
 		{"unconnected check", refused, check, 0, 3, 60 * time.Millisecond, 60 * time.Millisecond},
 		{"unconnected begin", refused, begin, 0, 3, 60 * time.Millisecond, 60 * time.Millisecond},
 		{"conflict", conflict, put, 0, 1, 0, 0},
-		{"degraded with time", degraded, get, 10 * time.Minute, 3, 45 * time.Second, 90 * time.Second},
+		{"degraded with time", degraded, get, 10 * time.Minute, 3, 60 * time.Second, 150 * time.Second},
 		{"degraded without time", degraded, get, 10 * time.Second, 1, 0, 0},
 		{"degraded without deadline", degraded, get, 0, 1, 0, 0},
 		{"short deadline", lost, get, 150 * time.Millisecond, 2, 100 * time.Millisecond, 100 * time.Millisecond},
