@@ -32,6 +32,9 @@ func contest(binary, dir string, turn time.Duration, rounds, workers int) error 
 		if err := r.load.fill(workers); err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
+		if _, err := r.server.settle(); err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
 	}
 	for range rounds {
 		for _, r := range rows {
@@ -74,6 +77,8 @@ func contestants(binary, dir string, workers int) (rows []*row, stop func(), err
 	}, stop, nil
 }
 
+// turn measures for d. What the server still has to write then is part of
+// its own processor time, and not of the next server's turn.
 func (r *row) turn(d time.Duration, workers int) error {
 	before, err := r.server.cpu()
 	if err != nil {
@@ -83,7 +88,7 @@ func (r *row) turn(d time.Duration, workers int) error {
 	if err != nil {
 		return err
 	}
-	after, err := r.server.cpu()
+	after, err := r.server.settle()
 	if err != nil {
 		return err
 	}
