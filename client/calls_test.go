@@ -32,10 +32,10 @@ func TestCalls(t *testing.T) {
 			call: func(ctx context.Context, c *client.Client) (any, error) {
 				return c.Peek(ctx, api.CheckRequest{Action: "LOGIN", User: "alice"})
 			}, result: api.CheckResult{Policy: "LOGIN", Mode: "enforced", RetryAfter: 3}},
-		{name: "CheckBatch", want: "POST /v1/ratelimit/batch", body: `{"checks":[{"action":"LOGIN","user":"alice"}]}`, answer: `{"results":[{"allowed":true,"policy":"LOGIN"}]}`,
+		{name: "CheckBatch", want: "POST /v1/ratelimit/batch", body: `{"checks":[{"action":"LOGIN","user":"alice"}]}`, answer: `{"results":[{"allowed":true,"policy":"LOGIN","mode":"enforced"}]}`,
 			call: func(ctx context.Context, c *client.Client) (any, error) {
 				return c.CheckBatch(ctx, []api.CheckRequest{{Action: "LOGIN", User: "alice"}})
-			}, result: []api.CheckResult{{Allowed: true, Policy: "LOGIN"}}},
+			}, result: []api.CheckResult{{Allowed: true, Policy: "LOGIN", Mode: "enforced"}}},
 		{name: "Refund", want: "POST /v1/ratelimit/refund", body: `{"action":"LOGIN","ip":"192.0.2.1","cost":2}`,
 			call: func(ctx context.Context, c *client.Client) (any, error) {
 				return nil, c.Refund(ctx, api.RefundRequest{Action: "LOGIN", IP: "192.0.2.1", Cost: 2})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,8 +31,9 @@ type Verdict struct {
 // counted.
 //
 // While Gantry is away the verdict is local, with mode api.ModeDegraded:
-// each subject passes at most the limit last seen for the action per window,
-// and an action not seen before passes. WithoutFallback and WithFailClosed
+// the rules of the policy last seen for the action hold in this process, in
+// fixed windows that begin empty, and an action not decided before passes.
+// WithoutFallback and WithFailClosed
 // make it ErrUnavailable instead. An error of the caller's, such as a wrong
 // key, is returned as *Error, and is never a reason to pass.
 func (c *Client) Check(ctx context.Context, r api.CheckRequest) (api.CheckResult, error) {
@@ -50,11 +52,7 @@ func (c *Client) Decide(ctx context.Context, r api.CheckRequest) (Verdict, error
 	case err == nil:
 		return c.known(r, v, h)
 	case c.local(err, r.Action):
-		v.CheckResult = c.fallback.decide(r, true, time.Now())
-		if !v.Allowed {
-			v.Problem = problem(v.CheckResult)
-		}
-		return v, nil
+		return c.decideLocally(r), nil
 	}
 	return Verdict{}, err
 }
@@ -104,15 +102,7 @@ func (c *Client) ask(ctx context.Context, k call) (http.Header, error) {
 
 // local reports whether to decide locally after err.
 func (c *Client) local(err error, actions ...string) bool {
-	if c.fallback == nil || !errors.Is(err, ErrUnavailable) {
-		return false
-	}
-	for _, a := range actions {
-		if c.failsClosed(a) {
-			return false
-		}
-	}
-	return true
+	return c.fallback != nil && errors.Is(err, ErrUnavailable) && !slices.ContainsFunc(actions, c.FailsClosed)
 }
 
 // refusal is the verdict in an answer RATE_LIMITED. One about another policy
@@ -132,15 +122,20 @@ func refusal(err error, action string) (Verdict, bool) {
 		RetryAfter: max(1, d.RetryAfter), Policy: d.Policy, Scope: d.Scope, Mode: d.Mode}}, true
 }
 
-// quotaExceeded is the problem type of draft-ietf-httpapi-ratelimit-headers.
-const quotaExceeded = "https://iana.org/assignments/http-problem-types#quota-exceeded"
-
-// problem is a local refusal as an answer.
-func problem(v api.CheckResult) *api.Problem {
+// decideLocally is a verdict without Gantry.
+func (c *Client) decideLocally(r api.CheckRequest) Verdict {
+	v, q := c.fallback.decide(r, true, time.Now())
+	if v.Allowed {
+		return Verdict{CheckResult: v}
+	}
 	info, _ := api.Lookup(api.CodeRateLimited)
-	return &api.Problem{Type: quotaExceeded, ViolatedPolicies: []string{v.Policy}, Title: info.Title, Status: info.HTTPStatus, Code: info.Code, Message: api.Message(info.Code, "en"),
-		Retryable: info.Retryable, RetryAfterSeconds: v.RetryAfter, Retry: info.Retry, Details: api.RateLimitedDetails{Limit: v.Limit,
-			Actual: v.Limit - v.Remaining + 1, Remaining: v.Remaining, ResetAt: v.ResetAt, RetryAfter: v.RetryAfter, Policy: v.Policy, Scope: v.Scope, Mode: v.Mode}}
+	return Verdict{CheckResult: v, Problem: &api.Problem{
+		Type: api.TypeQuotaExceeded, Title: info.Title, Status: info.HTTPStatus,
+		Code: info.Code, Message: api.Message(info.Code, "en"), Retryable: info.Retryable, RetryAfterSeconds: v.RetryAfter, Retry: info.Retry,
+		ViolatedPolicies: []string{q.name},
+		Details: api.RateLimitedDetails{Limit: v.Limit, Actual: v.Limit - v.Remaining + max(r.Cost, 1), Remaining: v.Remaining, ResetAt: v.ResetAt,
+			RetryAfter: v.RetryAfter, Policy: v.Policy, Scope: v.Scope, Mode: v.Mode, WindowSeconds: int64(q.window / time.Second), PolicyName: q.name},
+	}}
 }
 
 // Peek answers as Check would, and charges nothing. While Gantry is away it
@@ -149,7 +144,8 @@ func (c *Client) Peek(ctx context.Context, r api.CheckRequest) (api.CheckResult,
 	var v api.CheckResult
 	_, err := c.ask(ctx, call{method: http.MethodPost, path: "/v1/ratelimit/peek", body: r, out: &v, repeats: safe})
 	if err != nil && c.local(err, r.Action) {
-		return c.fallback.decide(r, false, time.Now()), nil
+		v, _ = c.fallback.decide(r, false, time.Now())
+		return v, nil
 	}
 	if err == nil {
 		err = foreign(v)
@@ -172,13 +168,19 @@ func (c *Client) CheckBatch(ctx context.Context, rs []api.CheckRequest) ([]api.C
 	case err != nil && c.local(err, actions...):
 		out.Results = nil
 		for _, r := range rs {
-			out.Results = append(out.Results, c.fallback.decide(r, true, time.Now()))
+			v, _ := c.fallback.decide(r, true, time.Now())
+			out.Results = append(out.Results, v)
 		}
 		return out.Results, nil
 	case err != nil:
 		return nil, err
 	case len(out.Results) != len(rs):
 		return nil, fmt.Errorf("client: the answer has %d verdicts for %d checks: check the base URL", len(out.Results), len(rs))
+	}
+	for _, v := range out.Results {
+		if err := foreign(v); err != nil {
+			return nil, err
+		}
 	}
 	return out.Results, nil
 }

@@ -106,5 +106,9 @@ func transport() http.RoundTripper {
 	return t
 }
 
-// failsClosed reports whether WithFailClosed names the action.
-func (c *Client) failsClosed(action string) bool { return slices.Contains(c.closed, action) }
+// FailsClosed reports whether nothing of the action is decided locally: by
+// WithFailClosed or WithoutFallback. A host that asked for that should not
+// let a request pass on any other error either.
+func (c *Client) FailsClosed(action string) bool {
+	return c.fallback == nil || slices.Contains(c.closed, action)
+}

@@ -9,7 +9,7 @@ type Quota struct {
 	Window time.Duration
 }
 
-// ParsePolicies and ParseName read the IETF fields.
+// ParsePolicies reads a RateLimit-Policy field.
 func ParsePolicies(field string) []Quota {
 	var out []Quota
 	for _, q := range parsePolicies(field) {
@@ -18,7 +18,5 @@ func ParsePolicies(field string) []Quota {
 	return out
 }
 
-func ParseName(field string) string { return parseName(field) }
-
-// Subjects is how many the local limiter counts, and may count.
-func (c *Client) Subjects() (n, most int) { return len(c.fallback.counts), maxSubjects }
+// Counts is how many counts the local limiter holds, and may hold.
+func (c *Client) Counts() (n, most int) { return len(c.fallback.counts), maxCounts }

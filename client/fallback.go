@@ -2,7 +2,6 @@ package client
 
 import (
 	"hash/maphash"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -11,19 +10,26 @@ import (
 
 // Bounds of the local limiter: some 6 MB when full.
 const (
-	maxActions  = 1000
-	maxSubjects = 100_000
+	maxActions = 1000
+	maxRules   = 16 // of a policy; Gantry has no more
+	maxCounts  = 100_000
 )
 
-// fallback limits while Gantry is away: fixed windows per action and whole
-// subject, with the numbers last seen. It is cruder than Gantry on purpose:
-// it bounds abuse for the minutes of an outage, and knows no overrides.
+// fallback limits while Gantry is away, by the rules last seen, each in fixed
+// windows. It is cruder than Gantry on purpose: it bounds abuse for the
+// minutes of an outage, begins with empty counts, and knows no overrides.
 type fallback struct {
 	seed maphash.Seed
 
 	mu       sync.Mutex
-	policies map[string]quota
+	policies map[string][]rule
 	counts   map[uint64]count // by hash: a subject's length takes no memory
+}
+
+// rule is a quota with what it counts; 0: the whole subject.
+type rule struct {
+	quota
+	scope dims
 }
 
 type count struct {
@@ -32,73 +38,124 @@ type count struct {
 }
 
 func newFallback() *fallback {
-	return &fallback{seed: maphash.MakeSeed(), policies: map[string]quota{}, counts: map[uint64]count{}}
+	return &fallback{seed: maphash.MakeSeed(), policies: map[string][]rule{}, counts: map[uint64]count{}}
 }
 
-// learn keeps an action's numbers from a verdict of Gantry's: of the rule
-// that decided, as the policy has them, since the verdict's own limit may
-// be scaled by the subject's override. What refuses nobody is not limited
-// here either.
+// learn keeps an action's rules from a verdict of Gantry's: as the policy
+// has them, since the verdict's own limit may be scaled by the subject's
+// override. What refuses nobody is not limited here either.
 func (f *fallback) learn(action string, v Verdict) {
-	q, ok := decisive(v)
+	rules := rulesOf(v)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_, known := f.policies[action]
 	switch {
 	case v.Mode == api.ModeShadow || v.Mode == api.ModeUnlimited:
 		delete(f.policies, action)
-	case ok && (known || len(f.policies) < maxActions):
-		f.policies[action] = q
+	case len(rules) > 0 && (known || len(f.policies) < maxActions):
+		f.policies[action] = rules
 	}
 }
 
-// decisive finds the rule that a verdict is about.
-func decisive(v Verdict) (quota, bool) {
-	quotas, name := parsePolicies(v.RateLimitPolicy), parseName(v.RateLimit)
+// rulesOf reads the rules of the policy that a verdict is about. Gantry ends
+// the name of each with its scope, "login.user+ip", unless there is one only,
+// which then is the verdict's.
+func rulesOf(v Verdict) []rule {
+	quotas := parsePolicies(v.RateLimitPolicy)
+	quotas = quotas[:min(len(quotas), maxRules)]
+	rules := make([]rule, 0, len(quotas))
 	for _, q := range quotas {
-		if q.name == name {
-			return q, true
+		scope := scopeOfName(q.name)
+		if len(quotas) == 1 && scope == 0 {
+			scope = parseDims(v.Scope)
 		}
+		rules = append(rules, rule{q, scope})
 	}
-	if len(quotas) == 0 || v.Limit < 1 {
-		return quota{}, false
-	}
-	return quota{limit: v.Limit, window: quotas[0].window}, true
+	return rules
 }
 
-// decide answers locally, and charges if take. What it knows nothing of
-// passes.
-func (f *fallback) decide(r api.CheckRequest, take bool, now time.Time) api.CheckResult {
-	key := f.key(r)
+// hit is a rule that applies to a request, with its count so far.
+type hit struct {
+	rule
+	key uint64
+	count
+}
+
+func (h hit) passes(cost int64) bool { return cost <= h.limit && h.used <= h.limit-cost }
+
+// decide answers locally, and charges if take: all the rules that apply, or,
+// if one refuses, none. The quota is the one that the answer is about. What
+// no rule is known for passes.
+func (f *fallback) decide(r api.CheckRequest, take bool, now time.Time) (api.CheckResult, quota) {
 	cost := max(r.Cost, 1)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	out := api.CheckResult{Allowed: true, Policy: r.Action, Scope: scopeOf(r), Mode: api.ModeDegraded, ResetAt: now.UTC()}
-	q, known := f.policies[r.Action]
-	if !known {
-		return out
+	var room [maxRules]hit
+	hits := f.hits(room[:0], r, now)
+	out := api.CheckResult{Allowed: true, Policy: r.Action, Scope: given(r).String(), Mode: api.ModeDegraded, ResetAt: now.UTC()}
+	if len(hits) == 0 {
+		return out, quota{}
 	}
-	c := f.counts[key]
-	if !c.until.After(now) {
-		c = count{until: now.Add(q.window)}
+	for _, h := range hits {
+		out.Allowed = out.Allowed && h.passes(cost)
 	}
-	out.Limit, out.ResetAt = q.limit, c.until.UTC()
-	out.Allowed = cost <= q.limit && c.used <= q.limit-cost
+	if out.Allowed && take {
+		for i := range hits {
+			hits[i].used += cost
+			f.put(hits[i].key, hits[i].count, now)
+		}
+	}
+	h := tightest(hits, cost, out.Allowed)
+	out.Limit, out.Remaining, out.ResetAt = h.limit, max(0, h.limit-h.used), h.until.UTC()
+	if h.scope != 0 {
+		out.Scope = h.scope.String()
+	}
 	if !out.Allowed {
-		out.RetryAfter = max(1, int64((c.until.Sub(now)+time.Second-1)/time.Second))
-	} else if take {
-		c.used += cost
-		f.put(key, c, now)
+		out.RetryAfter = max(1, int64((h.until.Sub(now)+time.Second-1)/time.Second))
 	}
-	out.Remaining = max(0, q.limit-c.used)
+	return out, h.quota
+}
+
+// hits appends the rules that apply to a request: those whose dimensions it
+// gives.
+func (f *fallback) hits(out []hit, r api.CheckRequest, now time.Time) []hit {
+	have := given(r)
+	for _, rule := range f.policies[r.Action] {
+		if rule.scope&^have != 0 {
+			continue
+		}
+		h := hit{rule: rule, key: f.key(rule, r)}
+		if h.count = f.counts[h.key]; !h.until.After(now) {
+			h.count = count{until: now.Add(rule.window)}
+		}
+		out = append(out, h)
+	}
 	return out
+}
+
+// tightest is the rule that an answer is about, as at Gantry: the one with
+// the fewest units left, or, of those that refuse, the one that does so
+// longest.
+func tightest(hits []hit, cost int64, allowed bool) hit {
+	best, found := hits[0], false
+	for _, h := range hits {
+		switch {
+		case !allowed && h.passes(cost):
+			continue
+		case !found,
+			allowed && h.limit-h.used < best.limit-best.used,
+			!allowed && h.until.After(best.until):
+			best, found = h, true
+		}
+	}
+	return best
 }
 
 // put stores a count. When there is no room, an ended window goes, or, if a
 // few looks find none, any: chance spares no one for long, and costs the
 // same for the first subject and the millionth.
 func (f *fallback) put(key uint64, c count, now time.Time) {
-	if _, ok := f.counts[key]; !ok && len(f.counts) >= maxSubjects {
+	if _, ok := f.counts[key]; !ok && len(f.counts) >= maxCounts {
 		looks := 0
 		var victim uint64
 		for k, other := range f.counts {
@@ -112,31 +169,21 @@ func (f *fallback) put(key uint64, c count, now time.Time) {
 	f.counts[key] = c
 }
 
-// key names a subject under an action. IPv6 counts by /64, as Gantry does.
-func (f *fallback) key(r api.CheckRequest) uint64 {
-	ip := r.IP
-	if a, err := netip.ParseAddr(ip); err == nil {
-		a = a.Unmap().WithZone("")
-		if a.Is6() {
-			p, _ := a.Prefix(64) // 64 bits fit
-			a = p.Addr()
-		}
-		ip = a.String()
+// key names what a rule counts a request under.
+func (f *fallback) key(rule rule, r api.CheckRequest) uint64 {
+	scope := rule.scope
+	if scope == 0 {
+		scope = user | ip | device
 	}
-	return maphash.Comparable(f.seed, [...]string{r.Action, r.User, ip, r.Device})
-}
-
-// scopeOf names the dimensions that a request gives.
-func scopeOf(r api.CheckRequest) string {
-	scope := ""
-	for _, d := range [...]struct{ name, value string }{{"user", r.User}, {"ip", r.IP}, {"device", r.Device}} {
-		if d.value == "" {
-			continue
-		}
-		if scope != "" {
-			scope += "+"
-		}
-		scope += d.name
+	parts := [...]string{r.Action, rule.name, "", "", ""}
+	if scope&user != 0 {
+		parts[2] = r.User
 	}
-	return scope
+	if scope&ip != 0 {
+		parts[3] = address(r.IP)
+	}
+	if scope&device != 0 {
+		parts[4] = r.Device
+	}
+	return maphash.Comparable(f.seed, parts)
 }

@@ -121,7 +121,7 @@ func TestFallback(t *testing.T) {
 func TestFallbackIPv6(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := &gantry{res: func() *http.Response { return allowed("LOGIN", "login", 1, 60) }}
+		g := &gantry{res: func() *http.Response { return allowed("LOGIN", "login.ip", 1, 60) }}
 		c := newClient(t, g.serve)
 		var got []bool
 		for _, ip := range []string{"192.0.2.9", "2001:db8::1", "2001:db8::2%eth0", "2001:db8:0:1::1", "192.0.2.1", "::ffff:192.0.2.1", "not an address"} {
@@ -143,17 +143,17 @@ func TestLearns(t *testing.T) {
 	t.Parallel()
 	const policy = `"login.user";q=50;w=300, "login.ip";q=30;w=300`
 	tests := []struct {
-		name         string
-		v            api.CheckResult
-		policy, rule string
-		limit        int64 // learned; 0: none
+		name   string
+		v      api.CheckResult
+		policy string
+		limit  int64 // learned; 0: none
 	}{
-		{"the rule that decided", api.CheckResult{Limit: 30, Mode: api.ModeEnforced}, policy, `"login.ip";r=1;t=9`, 30},
-		{"not the override", api.CheckResult{Limit: 500, Mode: api.ModeEnforced}, policy, `"login.user";r=1;t=9`, 50},
-		{"without a name", api.CheckResult{Limit: 7, Mode: api.ModeEnforced}, policy, "", 7},
-		{"without a policy", api.CheckResult{Limit: 7, Mode: api.ModeEnforced}, "", "", 0},
-		{"shadow", api.CheckResult{Limit: 30, Mode: api.ModeShadow}, policy, `"login.ip";r=1;t=9`, 0},
-		{"unlimited", api.CheckResult{Limit: 30, Mode: api.ModeUnlimited}, policy, `"login.ip";r=1;t=9`, 0},
+		{"the rule that applies", api.CheckResult{Limit: 30, Mode: api.ModeEnforced}, policy, 50},
+		{"not the override", api.CheckResult{Limit: 500, Mode: api.ModeEnforced}, policy, 50},
+		{"an exempt subject's policy", api.CheckResult{Limit: 50, Mode: api.ModeExempt}, policy, 50},
+		{"without a policy", api.CheckResult{Limit: 7, Mode: api.ModeEnforced}, "", 0},
+		{"shadow", api.CheckResult{Limit: 30, Mode: api.ModeShadow}, policy, 0},
+		{"unlimited", api.CheckResult{Limit: 30, Mode: api.ModeUnlimited}, policy, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -161,9 +161,7 @@ func TestLearns(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tt.v.Policy, tt.v.Allowed = "LOGIN", true
 				b, _ := json.Marshal(tt.v)
-				g := &gantry{res: func() *http.Response {
-					return respond(200, string(b), "RateLimit-Policy", tt.policy, "RateLimit", tt.rule)
-				}}
+				g := &gantry{res: func() *http.Response { return respond(200, string(b), "RateLimit-Policy", tt.policy) }}
 				c := newClient(t, g.serve)
 				if _, err := c.Check(t.Context(), login); err != nil {
 					t.Fatal(err)
@@ -177,6 +175,34 @@ func TestLearns(t *testing.T) {
 	}
 }
 
+// TestLocalRefusal: a local refusal says as much as Gantry's.
+func TestLocalRefusal(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gantry{res: func() *http.Response { return allowed("LOGIN", "login", 2, 60) }}
+		c := newClient(t, g.serve)
+		if _, err := c.Check(t.Context(), login); err != nil {
+			t.Fatal(err)
+		}
+		g.res = nil
+		if v, err := c.Check(t.Context(), login); err != nil || !v.Allowed {
+			t.Fatalf("Check = %+v, %v", v, err)
+		}
+		at := time.Now().UTC().Add(time.Minute)
+		v, err := c.Decide(t.Context(), api.CheckRequest{Action: "LOGIN", User: "alice", Cost: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &api.Problem{Type: api.TypeQuotaExceeded, Title: "Too many requests", Status: 429, Code: api.CodeRateLimited,
+			Message: api.Message(api.CodeRateLimited, "en"), Retryable: true, RetryAfterSeconds: 60, Retry: api.RetryAfter, ViolatedPolicies: []string{"login"},
+			Details: api.RateLimitedDetails{Limit: 2, Actual: 3, Remaining: 1, ResetAt: at, RetryAfter: 60, Policy: "LOGIN", Scope: "user",
+				Mode: api.ModeDegraded, WindowSeconds: 60, PolicyName: "login"}}
+		if diff := cmp.Diff(want, v.Problem); diff != "" {
+			t.Errorf("problem (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // TestFallbackIsBounded: the millionth subject takes no more memory.
 func TestFallbackIsBounded(t *testing.T) {
 	t.Parallel()
@@ -187,15 +213,15 @@ func TestFallbackIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		g.res = nil
-		_, most := c.Subjects()
+		_, most := c.Counts()
 		for i := range most + 1000 {
 			v, err := c.Check(t.Context(), api.CheckRequest{Action: "LOGIN", User: strconv.Itoa(i)})
 			if err != nil || !v.Allowed {
 				t.Fatalf("subject %d: %+v, %v", i, v, err)
 			}
 		}
-		if n, _ := c.Subjects(); n != most {
-			t.Errorf("%d subjects, want %d", n, most)
+		if n, _ := c.Counts(); n != most {
+			t.Errorf("%d counts, want %d", n, most)
 		}
 		refused, err := c.Check(t.Context(), api.CheckRequest{Action: "LOGIN", User: strconv.Itoa(most + 999)})
 		if err != nil || refused.Allowed {
@@ -220,6 +246,13 @@ func TestFailClosed(t *testing.T) {
 		}
 		if v, err := c.Check(t.Context(), other); err != nil || !v.Allowed {
 			t.Errorf("Check of another action = %+v, %v", v, err)
+		}
+		none := newClient(t, (&gantry{}).serve, client.WithoutFallback())
+		if !c.FailsClosed("LOGIN") || c.FailsClosed("REPORT_SUBMIT") || !none.FailsClosed("REPORT_SUBMIT") {
+			t.Error("FailsClosed does not say what the options said")
+		}
+		if vs, err := none.CheckBatch(t.Context(), nil); !errors.Is(err, client.ErrUnavailable) {
+			t.Errorf("CheckBatch of nothing = %v, %v", vs, err)
 		}
 	})
 }

@@ -52,13 +52,6 @@ func parsePolicies(field string) []quota {
 	return out
 }
 
-// parseName reads the name in a RateLimit field; "" when there is none.
-func parseName(field string) string {
-	s := scanner{field}
-	name, _ := s.item()
-	return name
-}
-
 // scanner eats a structured field from the left.
 type scanner struct{ rest string }
 

@@ -35,11 +35,6 @@ func TestParsePolicies(t *testing.T) {
 			t.Errorf("ParsePolicies(%.60q) (-want +got):\n%s", tt.field, diff)
 		}
 	}
-	for field, want := range map[string]string{`"login.ip";r=1;t=2`: "login.ip", "": "", `"x`: "", `;r=1`: ""} {
-		if got := client.ParseName(field); got != want {
-			t.Errorf("ParseName(%q) = %q, want %q", field, got, want)
-		}
-	}
 }
 
 // FuzzParsePolicies: what is read makes sense, and reads the same when it is

@@ -21,19 +21,17 @@ type Subject struct {
 	Device string // the client's device id
 }
 
-// quotaExceeded is the problem type of draft-ietf-httpapi-ratelimit-headers.
-const quotaExceeded = "https://iana.org/assignments/http-problem-types#quota-exceeded"
-
 // Limit charges each request to the action's policy before the handler runs.
 // The answer carries RateLimit and RateLimit-Policy when Gantry sent them. A
 // refusal is 429 with Retry-After and Gantry's RATE_LIMITED problem.
 //
-// While Gantry is away the client decides locally, or, for an action that
-// fails closed, the answer is 503 SERVICE_DEGRADED with Retry-After. Any
-// other error is a mistake in the configuration, such as a wrong key or an
-// action that does not exist: it goes to the error hook and the request
-// passes, since a typing error must not close the host. A request that was
-// cancelled during the check does not pass.
+// While Gantry is away the client decides locally. Any other error is a
+// mistake in the configuration, such as a wrong key or an action that does
+// not exist: it goes to the error hook and the request passes, since a typing
+// error must not close the host. For an action that fails closed (see
+// client.Client.FailsClosed) nothing passes without a verdict, whatever the
+// reason: the answer is 503 SERVICE_DEGRADED with Retry-After. A request that
+// was cancelled during the check does not pass.
 //
 // What a caller may choose cannot cause such an error: an id that Gantry
 // would not take is counted by its hash, and an address that is none is left
@@ -47,7 +45,7 @@ func (g *Guard) Limit(action string, subject func(*http.Request) Subject) func(h
 				// Whoever hangs up during the check must not pass without it.
 				degraded(w, r, "the request ended before its limit was checked")
 				return
-			case errors.Is(err, client.ErrUnavailable):
+			case err != nil && (g.c.FailsClosed(action) || errors.Is(err, client.ErrUnavailable)):
 				g.hook(r, err)
 				degraded(w, r, "the limit of this action could not be checked; repeat the request after Retry-After")
 				return
@@ -83,10 +81,10 @@ func refuse(w http.ResponseWriter, r *http.Request, v client.Verdict) {
 		}
 	}
 	d.RetryAfter = max(1, v.RetryAfter)
-	if d.PolicyName == "" { // a local verdict
+	if d.PolicyName == "" {
 		d.PolicyName = v.Policy
 	}
-	p.Type, p.ViolatedPolicies, p.RetryAfterSeconds, p.Details = quotaExceeded, []string{d.PolicyName}, d.RetryAfter, d
+	p.Type, p.ViolatedPolicies, p.RetryAfterSeconds, p.Details = api.TypeQuotaExceeded, []string{d.PolicyName}, d.RetryAfter, d
 	writeProblem(w, p)
 }
 

@@ -81,8 +81,11 @@ func TestLimitWithoutVerdict(t *testing.T) {
 		{"away, another closed", away, []client.Option{client.WithFailClosed("PAYOUT")}, 204, 0},
 		{"away, no fallback", away, []client.Option{client.WithoutFallback()}, 503, 1},
 		{"wrong key", badKey, nil, 204, 1},
-		{"wrong key, closed", badKey, []client.Option{client.WithFailClosed("LOGIN")}, 204, 1},
+		{"wrong key, closed", badKey, []client.Option{client.WithFailClosed("LOGIN")}, 503, 1},
+		{"wrong key, another closed", badKey, []client.Option{client.WithFailClosed("PAYOUT")}, 204, 1},
+		{"wrong key, no fallback", badKey, []client.Option{client.WithoutFallback()}, 503, 1},
 		{"many wrong keys", authLimited, nil, 204, 1},
+		{"many wrong keys, closed", authLimited, []client.Option{client.WithFailClosed("LOGIN")}, 503, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -118,7 +121,7 @@ func TestLimitLocalRefusal(t *testing.T) {
 	if w.Code != 429 || d.Mode != api.ModeDegraded || d.Limit != 5 || p.RetryAfterSeconds < 1 || w.Header().Get("RateLimit") != "" {
 		t.Errorf("%d %+v %+v, want a degraded refusal of 5", w.Code, p, d)
 	}
-	if diff := cmp.Diff([]string{"LOGIN"}, p.ViolatedPolicies); diff != "" {
+	if diff := cmp.Diff([]string{"login.user"}, p.ViolatedPolicies); diff != "" {
 		t.Errorf("violated policies (-want +got):\n%s", diff)
 	}
 }
