@@ -92,7 +92,7 @@ func (f *fallback) decide(r api.CheckRequest, take bool, now time.Time) (api.Che
 	defer f.mu.Unlock()
 	var room [maxRules]hit
 	hits := f.hits(room[:0], r, now)
-	out := api.CheckResult{Allowed: true, Policy: r.Action, Scope: given(r).String(), Mode: api.ModeDegraded, ResetAt: now.UTC()}
+	out := api.CheckResult{Allowed: true, Policy: r.Action, Scope: given(r).String(), Mode: api.ModeDegraded, ResetAt: now.UTC().Round(time.Microsecond)}
 	if len(hits) == 0 {
 		return out, quota{}
 	}
@@ -106,7 +106,7 @@ func (f *fallback) decide(r api.CheckRequest, take bool, now time.Time) (api.Che
 		}
 	}
 	h := tightest(hits, cost, out.Allowed)
-	out.Limit, out.Remaining, out.ResetAt = h.limit, max(0, h.limit-h.used), h.until.UTC()
+	out.Limit, out.Remaining, out.ResetAt = h.limit, max(0, h.limit-h.used), h.until.UTC().Round(time.Microsecond)
 	if h.scope != 0 {
 		out.Scope = h.scope.String()
 	}
