@@ -38,7 +38,7 @@ func callable[I any](h func(*Server, context.Context, I) (any, error)) func(*Ser
 func decodeCallable(body io.Reader, in any) error {
 	raw, err := io.ReadAll(body)
 	if err != nil {
-		return err
+		return bodyError(err)
 	}
 	var envelope map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &envelope); err != nil {

@@ -11,7 +11,7 @@ import (
 	"avalo.app/gantry/internal/fault"
 )
 
-// readAll reads r to its end into b, growing it as needed.
+// readAll reads a body to its end into b, growing it as needed.
 func readAll(r io.Reader, b []byte) ([]byte, error) {
 	for {
 		if len(b) == cap(b) {
@@ -23,7 +23,7 @@ func readAll(r io.Reader, b []byte) ([]byte, error) {
 			return b, nil
 		}
 		if err != nil {
-			return b, err
+			return b, bodyError(err)
 		}
 	}
 }

@@ -22,14 +22,9 @@ import (
 func (s *Server) problem(c caller, err error) *api.Problem {
 	var f *fault.Error
 	if !errors.As(err, &f) {
-		var tooBig *http.MaxBytesError
-		switch {
-		case errors.As(err, &tooBig):
-			f = bodyTooLarge(tooBig.Limit)
-		case errors.Is(err, context.Canceled):
+		f = &fault.Error{Code: fault.Internal, Err: err}
+		if errors.Is(err, context.Canceled) {
 			f = fault.New(fault.ServiceDegraded, "httpapi", "the caller went away")
-		default:
-			f = &fault.Error{Code: fault.Internal, Err: err}
 		}
 	}
 	if f.Code == fault.Internal || f.Code == fault.ServiceDegraded {
@@ -60,9 +55,17 @@ func (s *Server) problem(c caller, err error) *api.Problem {
 // quotaExceeded is the problem type of draft-ietf-httpapi-ratelimit-headers.
 const quotaExceeded = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
-func bodyTooLarge(limit int64) *fault.Error {
-	return fault.Invalid("httpapi", fault.Field{Field: "body", Problem: "too large", Limit: limit},
-		"the request body is larger than the limit of %d bytes", limit)
+// bodyError is about a body that could not be read to its end: one over the
+// bound, or one that the client broke off or framed wrongly.
+func bodyError(err error) *fault.Error {
+	var tooBig *http.MaxBytesError
+	if errors.As(err, &tooBig) {
+		return fault.Invalid("httpapi", fault.Field{Field: "body", Problem: "too large", Limit: tooBig.Limit},
+			"the request body is larger than the limit of %d bytes", tooBig.Limit)
+	}
+	f := fault.Invalid("httpapi", fault.Field{Field: "body", Problem: "broken off"}, "the request body ended early or came too slowly; send all of it")
+	f.Err = err
+	return f
 }
 
 // fail writes an error as the route's protocol wants it.
@@ -127,9 +130,10 @@ var installErrors = sync.OnceFunc(func() {
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
 		var c caller
 		if ctx != nil {
-			_, w := humago.Unwrap(ctx)
+			r, w := humago.Unwrap(ctx)
 			c = callerOf(ctx.Context())
 			w.Header().Set("Cache-Control", "no-store")
+			w.Header().Set("Content-Language", language(r))
 		}
 		return humaProblem{invalidProblem(c, status, msg, errs)}
 	}
@@ -141,11 +145,8 @@ var installErrors = sync.OnceFunc(func() {
 // invalidProblem maps a refusal of huma's: all of them are about the request.
 func invalidProblem(c caller, status int, msg string, errs []error) *api.Problem {
 	f := fault.Invalid("httpapi", fault.Field{Problem: msg}, "%s", msg)
-	switch {
-	case status >= http.StatusInternalServerError:
-		f = fault.New(fault.Internal, "httpapi", "")
-	case status == http.StatusRequestEntityTooLarge:
-		f.Msg = "the request body is too large"
+	if status >= http.StatusInternalServerError || status == http.StatusRequestTimeout { // huma could not read the body
+		f, errs = bodyError(errors.Join(errs...)), nil
 	}
 	var text []string
 	var fields []api.InvalidDetails

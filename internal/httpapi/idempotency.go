@@ -25,7 +25,7 @@ func replayedHeaders() []string {
 func (s *Server) idempotent(route Route, key string, h http.HandlerFunc, w *recorder, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		s.fail(w, r, err)
+		s.fail(w, r, bodyError(err))
 		return
 	}
 	ctx := r.Context()

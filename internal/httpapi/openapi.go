@@ -49,7 +49,8 @@ func (s *Server) openAPIConfig() huma.Config {
 func (r Route) operation() huma.Operation {
 	o := huma.Operation{OperationID: r.Name, Method: r.Method, Path: r.openAPIPath(), Summary: r.Summary, Tags: []string{r.Tag},
 		Description: r.Summary + ". Roles: " + roleNames(r.Permission) + ".", DefaultStatus: r.status,
-		Errors: []int{400, 429, 500, 503}}
+		MaxBodyBytes: -1, // serve bounds every body by the configuration; huma's own bound would come first
+		Errors:       []int{400, 429, 500, 503}}
 	if !access.May(access.Public, r.Permission) {
 		o.Security = []map[string][]string{{"key": {}}}
 		o.Errors = []int{400, 401, 403, 429, 500, 503}
