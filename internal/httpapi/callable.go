@@ -18,7 +18,6 @@ import (
 // exactly {"data": …}, the answer {"result": …}, errors {"error": …}.
 func callable[I any](h func(*Server, context.Context, I) (any, error)) func(*Server, Route) {
 	return raw(func(s *Server, w http.ResponseWriter, r *http.Request) {
-		s.allowOrigin(w, r)
 		var in I
 		if err := decodeCallable(r.Body, &in); err != nil {
 			s.fail(w, r, err)
@@ -131,8 +130,7 @@ func (s *Server) legacyHealth() legacyHealth {
 	return legacyHealth{Status: status, Timestamp: s.d.Now().UnixMilli(), Version: s.d.Version, Service: "gantry"}
 }
 
-func (s *Server) healthCheckGet(w http.ResponseWriter, r *http.Request) {
-	s.allowOrigin(w, r)
+func (s *Server) healthCheckGet(w http.ResponseWriter, _ *http.Request) {
 	h := s.legacyHealth()
 	code := http.StatusOK
 	if h.Status == "down" {
@@ -142,7 +140,6 @@ func (s *Server) healthCheckGet(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) callHealthCheck(w http.ResponseWriter, r *http.Request) {
-	s.allowOrigin(w, r)
 	var none struct{}
 	if err := decodeCallable(r.Body, &none); err != nil {
 		s.fail(w, r, err)
@@ -157,9 +154,8 @@ func (s *Server) callHealthCheck(w http.ResponseWriter, r *http.Request) {
 }
 
 // preflight answers a browser's OPTIONS for any callable.
-func (s *Server) preflight(w http.ResponseWriter, r *http.Request) {
-	if s.allowOrigin(w, r) {
-		h := w.Header()
+func (s *Server) preflight(w http.ResponseWriter, _ *http.Request) {
+	if h := w.Header(); h.Get("Access-Control-Allow-Origin") != "" {
 		h.Set("Access-Control-Allow-Methods", "POST, GET")
 		h.Set("Access-Control-Allow-Headers", "authorization, content-type, firebase-instance-id-token, x-firebase-appcheck, x-request-id")
 		h.Set("Access-Control-Max-Age", "3600")
@@ -167,21 +163,21 @@ func (s *Server) preflight(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// allowOrigin lets a configured browser origin read the answer. Credentials
-// travel in Authorization, never in cookies, so none are allowed here.
-func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
+// allowOrigin lets a configured browser origin read the answer, refusals
+// included. Credentials travel in Authorization, never in cookies, so none
+// are allowed here.
+func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Origin")
 	origin := r.Header.Get("Origin")
 	allowed := s.d.CORSOrigins()
 	switch {
 	case origin == "":
-		return false
+		return
 	case slices.Contains(allowed, "*"):
 		origin = "*"
 	case !slices.Contains(allowed, origin):
-		return false
+		return
 	}
 	w.Header().Set("Access-Control-Allow-Origin", origin)
 	w.Header().Set("Access-Control-Expose-Headers", "Retry-After, X-Request-Id")
-	return true
 }

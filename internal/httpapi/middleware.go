@@ -84,6 +84,9 @@ func (s *Server) inner(route Route, h http.HandlerFunc) http.HandlerFunc {
 }
 
 func (s *Server) serve(route Route, h http.HandlerFunc, w *recorder, r *http.Request) {
+	if isCallable(r) {
+		s.allowOrigin(w, r)
+	}
 	principal, err := s.authorize(route, r)
 	if err != nil {
 		s.fail(w, r, err)
