@@ -451,6 +451,32 @@ func TestFlushFails(t *testing.T) {
 	}
 }
 
+// TestFlushLarge: what waits is written in batches of at most 5,000 rows, and
+// nothing of it twice.
+func TestFlushLarge(t *testing.T) {
+	b := newBench(t, one("X", ratelimit.Policy{Rules: []ratelimit.Rule{{Scope: ratelimit.User, Limit: 1}}}))
+	for u := range 12_000 {
+		for range 2 {
+			b.check(t, "X", ratelimit.Subject{User: fmt.Sprint("u", u)})
+		}
+	}
+	if err := b.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]int64{}
+	for i, batch := range b.stores.batches {
+		if len(batch.Violations) > 5000 || batch.Seq != int64(i+1) {
+			t.Errorf("batch %d: %d rows, seq %d", i, len(batch.Violations), batch.Seq)
+		}
+		for _, v := range batch.Violations {
+			rows[v.User] += v.Count
+		}
+	}
+	if len(rows) != 12_000 || len(b.stores.batches) != 3 || rows["u7"] != 1 {
+		t.Errorf("%d subjects in %d batches", len(rows), len(b.stores.batches))
+	}
+}
+
 func TestPeekChangesNothing(t *testing.T) {
 	b := newBench(t)
 	r := ratelimit.Request{Action: "KYC_SUBMIT", Subject: ratelimit.Subject{User: "a"}}

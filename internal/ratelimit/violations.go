@@ -12,6 +12,9 @@ import (
 // beyond it are counted as dropped, and the check never waits.
 const maxPending = 50_000
 
+// maxBatch bounds the rows of one batch, so that its transaction is short.
+const maxBatch = 5_000
+
 // violationLog gathers refusals in memory until Flush writes them.
 type violationLog struct {
 	node string
@@ -22,7 +25,7 @@ type violationLog struct {
 
 	flush sync.Mutex // one flush at a time
 	seq   int64
-	retry *Batch // written without a known outcome; repeated as it was
+	queue []Batch // to be written, in order; the first may have been, and is repeated as it was
 }
 
 type violationKey struct {
@@ -72,18 +75,14 @@ func (l *violationLog) record(p *compiled, sub Subject, v Verdict, now time.Time
 	sum.count++
 }
 
-// take empties the pending map into a batch, in a fixed order so that two
-// nodes lock rows alike; nil when there is nothing to write.
-func (l *violationLog) take(h *Hasher) *Batch {
+// take empties the pending map into the queue, in a fixed order so that two
+// nodes lock rows alike.
+func (l *violationLog) take(h *Hasher) {
 	l.mu.Lock()
 	pending := l.pending
 	l.pending = make(map[violationKey]*violationSum)
 	l.mu.Unlock()
-	if len(pending) == 0 {
-		return nil
-	}
-	l.seq++
-	b := &Batch{Node: l.node, Seq: l.seq, Violations: make([]Violation, 0, len(pending))}
+	all := make([]Violation, 0, len(pending))
 	for k, sum := range pending {
 		v := Violation{
 			Action: k.action, Scope: k.scope, User: k.sub.User,
@@ -97,13 +96,16 @@ func (l *violationLog) take(h *Hasher) *Batch {
 		if k.sub.Device != "" {
 			v.DeviceHash = h.Pseudonym(Device, k.sub.Device)
 		}
-		b.Violations = append(b.Violations, v)
+		all = append(all, v)
 	}
-	slices.SortFunc(b.Violations, func(x, y Violation) int {
+	slices.SortFunc(all, func(x, y Violation) int {
 		return cmp.Or(cmp.Compare(x.Action, y.Action), cmp.Compare(x.Scope, y.Scope), cmp.Compare(x.User, y.User),
 			cmp.Compare(x.IPHash, y.IPHash), cmp.Compare(x.DeviceHash, y.DeviceHash), x.WindowStart.Compare(y.WindowStart))
 	})
-	return b
+	for rows := range slices.Chunk(all, maxBatch) {
+		l.seq++
+		l.queue = append(l.queue, Batch{Node: l.node, Seq: l.seq, Violations: rows})
+	}
 }
 
 // Flush writes the refusals gathered so far. After an error they are kept
@@ -112,17 +114,18 @@ func (s *Service) Flush(ctx context.Context) error {
 	l := s.log
 	l.flush.Lock()
 	defer l.flush.Unlock()
-	for {
-		if l.retry == nil {
-			if l.retry = l.take(s.o.Hasher); l.retry == nil {
-				return nil
+	for range 2 { // what an earlier failure left, then what came since
+		if len(l.queue) == 0 {
+			l.take(s.o.Hasher)
+		}
+		for len(l.queue) > 0 {
+			if err := s.o.Violations.RecordViolations(ctx, l.queue[0]); err != nil {
+				return err
 			}
+			l.queue = l.queue[1:]
 		}
-		if err := s.o.Violations.RecordViolations(ctx, *l.retry); err != nil {
-			return err
-		}
-		l.retry = nil
 	}
+	return nil
 }
 
 // DroppedViolations counts the refusals that were not recorded because too

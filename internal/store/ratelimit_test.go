@@ -219,6 +219,31 @@ func TestViolationsConcurrent(t *testing.T) {
 	})
 }
 
+// TestViolationsLarge: a full batch is written within a small part of the
+// five seconds that a flush has (ten times the slack on a loaded machine).
+func TestViolationsLarge(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		b := ratelimit.Batch{Node: "n", Seq: 1}
+		for u := range 5000 {
+			b.Violations = append(b.Violations, violation(fmt.Sprintf("u%05d", u), 1))
+		}
+		start := time.Now()
+		if err := db.RecordViolations(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 50*time.Second {
+			t.Errorf("5,000 rows took %s", took)
+		}
+		b.Seq = 2
+		if err := db.RecordViolations(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := db.Violations(t.Context(), ratelimit.ViolationFilter{User: "u04999", Limit: 1}); err != nil || len(got) != 1 || got[0].Count != 2 {
+			t.Errorf("%v %v", got, err)
+		}
+	})
+}
+
 func TestPinFact(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		for range 2 {

@@ -12,9 +12,12 @@ import (
 	"avalo.app/gantry/internal/ratelimit"
 )
 
-// violationChunk rows go into one statement: 14 parameters each, far below
-// either engine's bound.
-const violationChunk = 200
+// violationChunk rows go into one statement, far below either engine's bound
+// on parameters.
+const (
+	violationChunk   = 200
+	violationColumns = 14
+)
 
 // RecordViolations implements ratelimit.ViolationStore.
 func (db *DB) RecordViolations(ctx context.Context, b ratelimit.Batch) error {
@@ -35,20 +38,8 @@ func (db *DB) RecordViolations(ctx context.Context, b ratelimit.Batch) error {
 }
 
 func (t *Tx) addViolations(ctx context.Context, vs []ratelimit.Violation) error {
-	var values strings.Builder
-	args := make([]any, 0, 14*len(vs))
-	for i, v := range vs {
-		if i > 0 {
-			values.WriteString(", ")
-		}
-		values.WriteByte('(')
-		for j := range 14 {
-			if j > 0 {
-				values.WriteString(", ")
-			}
-			fmt.Fprintf(&values, "$%d", 14*i+j+1)
-		}
-		values.WriteByte(')')
+	args := make([]any, 0, violationColumns*len(vs))
+	for _, v := range vs {
 		dim, offender := offenderOf(v)
 		shadow := int64(0)
 		if v.Shadow {
@@ -59,7 +50,7 @@ func (t *Tx) addViolations(ctx context.Context, vs []ratelimit.Violation) error 
 	}
 	_, err := t.Exec(ctx, `INSERT INTO ratelimit_violations (action, scope, user_id, ip_hash, device_hash, window_start, shadow,
 			window_us, limit_units, count, first_at, last_at, offender_dim, offender)
-		VALUES `+values.String()+`
+		VALUES `+t.db.dialect.values(len(vs), violationColumns)+`
 		ON CONFLICT (action, scope, user_id, ip_hash, device_hash, window_start, shadow) DO UPDATE SET
 			count = ratelimit_violations.count + excluded.count,
 			limit_units = excluded.limit_units,
