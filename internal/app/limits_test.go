@@ -2,9 +2,13 @@ package app_test
 
 import (
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"avalo.app/gantry/internal/config"
 )
 
 // TestExactOverHTTP: 64 goroutines over one key, through HTTP: exactly the
@@ -57,10 +61,48 @@ func TestAuthFailures(t *testing.T) {
 			t.Errorf("%s after 30 failures: %d %s", cred, status, body)
 		}
 	}
+	if n := s.issuer.asked.Load(); n > 0 {
+		t.Errorf("the issuer was asked %d times for the sake of tokens that are refused anyway", n)
+	}
 	if status, body := s.do(t, "GET", "/v1/keys", s.creds["admin"], ""); status != http.StatusOK {
 		t.Errorf("a good key: %d %s", status, body)
 	}
 	if status, body := s.do(t, "GET", "/v1/ratelimit/offenders?dimension=ip", s.creds["admin"], ""); status != http.StatusOK || len(body) < 30 {
 		t.Errorf("offenders: %d %s", status, body)
+	}
+}
+
+// TestTokenFlood: thirty bad tokens close an address to tokens until the
+// window is over, a good one included; keys and other addresses go on.
+func TestTokenFlood(t *testing.T) {
+	s := start(t, func(c *config.Config) {
+		c.Server.TrustedProxies = []config.Prefix{{Prefix: netip.MustParsePrefix("127.0.0.0/8")}}
+	})
+	get := func(cred, from string) int {
+		status, _ := s.do(t, "GET", "/v1/keys", s.creds[cred], "", "X-Forwarded-For", from)
+		return status
+	}
+	const flooder, other = "203.0.113.9", "198.51.100.7"
+	for i := range 30 {
+		cred := []string{"forged token", "token for another audience", "nonsense", "expired token"}[i%4]
+		if status := get(cred, flooder); status != http.StatusUnauthorized {
+			t.Fatalf("failure %d, a %s: %d", i+1, cred, status)
+		}
+	}
+	for _, c := range []struct {
+		cred, from string
+		want       int
+	}{
+		{"forged token", flooder, 429}, {"token admin", flooder, 429}, {"unknown key", flooder, 429}, {"none", flooder, 429},
+		{"admin", flooder, 200}, {"app", flooder, 429}, // a good key that may not is a failure too
+		{"token admin", other, 200}, {"forged token", other, 401}, {"admin", other, 200},
+	} {
+		if status := get(c.cred, c.from); status != c.want {
+			t.Errorf("%s from %s: %d, want %d", c.cred, c.from, status, c.want)
+		}
+	}
+	s.advance(11 * time.Minute)
+	if status := get("token admin", flooder); status != http.StatusOK {
+		t.Errorf("after the window: %d", status)
 	}
 }
