@@ -80,13 +80,21 @@ func (s *Service) Authenticate(ctx context.Context, credential string) (Principa
 	return s.authenticateToken(ctx, credential)
 }
 
+// Fresh reports whether keys can be checked: they were read from the store
+// within StaleAfter.
+func (s *Service) Fresh() bool { return s.fresh(s.table.Load(), s.o.Now()) }
+
+func (s *Service) fresh(t *table, now time.Time) bool {
+	return t != nil && now.Sub(t.at) <= s.o.StaleAfter
+}
+
 func (s *Service) authenticateKey(credential string) (Principal, error) {
 	id, secret, ok := split(credential)
 	if !ok {
 		return Principal{}, notValid()
 	}
 	now, t := s.o.Now(), s.table.Load()
-	if t == nil || now.Sub(t.at) > s.o.StaleAfter {
+	if !s.fresh(t, now) {
 		return Principal{}, fault.New(fault.ServiceDegraded, "access.Authenticate",
 			"API keys cannot be checked while the store is down; try again in a moment")
 	}

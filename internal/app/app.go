@@ -86,7 +86,9 @@ func New(ctx context.Context, cfg config.Config, o Options) (*App, error) {
 	a := &App{o: o, node: rand.Text()[:12], registry: prometheus.NewRegistry()}
 	a.cfg.Store(&cfg)
 	for _, step := range []func(context.Context) error{
-		a.takeDataDir, a.openStore, a.openAccess, a.openCounters, a.openLimits, a.openHTTP,
+		// The first admin key is made last but for what cannot fail on a valid
+		// configuration: a start that fails later would take it along unseen.
+		a.takeDataDir, a.openStore, a.openCounters, a.openLimits, a.listen, a.openAccess, a.openHTTP,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.unwind(ctx))
@@ -130,6 +132,9 @@ func (a *App) openCounters(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("secrets.hash_key: %w", err)
 	}
+	if len(text) < minHashKey {
+		return fmt.Errorf("secrets.hash_key: the key has %d characters and needs at least %d: hashes of addresses under a short key can be guessed", len(text), minHashKey)
+	}
 	a.hasher = ratelimit.NewHasher(hashKey(text))
 	print := a.hasher.Fingerprint()
 	if err := a.db.PinFact(ctx, "hash_key", hex.EncodeToString(print[:8])); err != nil {
@@ -168,18 +173,28 @@ func (a *App) openLimits(ctx context.Context) error {
 	return nil
 }
 
-// Start serves. It returns once the listener is open.
-func (a *App) Start(ctx context.Context) error {
+func (a *App) listen(context.Context) error {
 	l, err := net.Listen("tcp", a.config().Server.Listen)
 	if err != nil {
 		return fmt.Errorf("server.listen: %w", err)
 	}
 	a.listener = l
+	a.onStop("listener", func(context.Context) error {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil // the server closed it
+	})
+	return nil
+}
+
+// Start serves on the listener that New opened.
+func (a *App) Start(ctx context.Context) error {
 	loops, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.cancel = cancel
 	a.startLoops(loops)
 	go func() {
-		if err := a.server.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		if err := a.server.Serve(a.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			a.o.Log.Error("the HTTP server ended", "error", err)
 		}
 	}()

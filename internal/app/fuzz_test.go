@@ -17,7 +17,7 @@ import (
 func handler(t testing.TB) (http.Handler, string) {
 	t.Helper()
 	cfg := config.Default()
-	cfg.DataDir = t.TempDir()
+	cfg.DataDir, cfg.Server.Listen = t.TempDir(), "127.0.0.1:0"
 	a, err := app.New(t.Context(), cfg, app.Options{Version: "test", Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)

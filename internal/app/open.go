@@ -13,6 +13,7 @@ import (
 
 	"avalo.app/gantry/internal/audit"
 	"avalo.app/gantry/internal/config"
+	"avalo.app/gantry/internal/fault"
 	"avalo.app/gantry/internal/httpapi"
 	"avalo.app/gantry/internal/store"
 )
@@ -43,7 +44,9 @@ func OpenStore(ctx context.Context, cfg config.Config, now func() time.Time) (*s
 		return nil, err
 	}
 	if err := db.UseAuditKey(ctx, key); err != nil {
-		if made { // it signs nothing; the next start must not trip over it
+		// Only a log that has another key certainly does not have this one: after
+		// any other error it may be registered, and must not be lost.
+		if made && fault.CodeOf(err) == fault.Conflict {
 			_ = os.Remove(filepath.Join(cfg.DataDir, "audit.key"))
 		}
 		_ = db.Close()

@@ -73,6 +73,10 @@ func newHashKey() (string, error) {
 	return base64.StdEncoding.EncodeToString(b[:]), nil
 }
 
+// minHashKey is the least length of a hash key, in characters, wherever it
+// comes from.
+const minHashKey = 32
+
 // hashKey turns the configured text into the 128 bits that the hasher takes.
 func hashKey(text string) (key [16]byte) {
 	sum := sha256.Sum256([]byte("gantry hash key v1\x00" + text))

@@ -12,8 +12,13 @@ func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
 }
 
 // readyz is for load balancers: 200 while limit checks can be answered. They
-// can be without the store, which is named in the body.
+// can be without the store, which is named in the body, for as long as the
+// last known keys serve.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	code, status, keys := http.StatusOK, "ok", "ok"
+	if !s.d.Access.Fresh() {
+		code, status, keys = http.StatusServiceUnavailable, "not ready", "stale"
+	}
 	degraded, _, _ := s.d.Limits.Degraded()
 	counters, store := "ok", "ok"
 	if degraded {
@@ -22,7 +27,7 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	if s.d.StoreErr() != nil {
 		store = "down"
 	}
-	writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "ok", "counters": counters, "store": store})
+	writeJSON(w, code, "application/json", map[string]string{"status": status, "counters": counters, "store": store, "keys": keys})
 }
 
 // word is the public health word of what this process measures itself.

@@ -130,10 +130,13 @@ func (s *Service) setBase(base []Active) {
 
 // Configure puts other configured policies in force, keeping all counts.
 func (s *Service) Configure(ctx context.Context, base []Active) error {
+	next := make(map[string]Active, len(base))
+	for _, a := range base {
+		next[a.Action] = a
+	}
 	s.reload.Lock()
-	s.setBase(base)
-	s.reload.Unlock()
-	return s.Refresh(ctx)
+	defer s.reload.Unlock()
+	return s.load(ctx, next)
 }
 
 // Refresh reads the stored policies and overrides and puts them in force.
@@ -141,6 +144,11 @@ func (s *Service) Configure(ctx context.Context, base []Active) error {
 func (s *Service) Refresh(ctx context.Context) error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
+	return s.load(ctx, s.base)
+}
+
+// load puts base in force with what is stored; an error changes nothing.
+func (s *Service) load(ctx context.Context, base map[string]Active) error {
 	stored, err := s.o.Policies.Policies(ctx)
 	if err != nil {
 		return err
@@ -149,7 +157,8 @@ func (s *Service) Refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.table.Store(compile(s.base, stored, overrides))
+	s.base = base
+	s.table.Store(compile(base, stored, overrides))
 	return nil
 }
 

@@ -30,9 +30,13 @@ type stores struct {
 	entries   []audit.Entry
 	batches   []ratelimit.Batch
 	record    func(ratelimit.Batch) error
+	down      bool // reads of policies fail
 }
 
 func (s *stores) Policies(context.Context) ([]ratelimit.StoredPolicy, error) {
+	if s.down {
+		return nil, errors.New("the store is down")
+	}
 	return slices.Clone(s.policies), nil
 }
 
@@ -496,6 +500,40 @@ func TestPeekChangesNothing(t *testing.T) {
 	}
 	if v := b.check(t, "KYC_SUBMIT", r.Subject); !v.Allowed {
 		t.Fatal("a refund gives nothing back")
+	}
+}
+
+// TestFailedConfigure: a reload that fails changes nothing, then or later.
+func TestFailedConfigure(t *testing.T) {
+	b := newBench(t, one("X", ratelimit.Policy{}))
+	b.stores.down = true
+	raised := one("X", ratelimit.Policy{Rules: []ratelimit.Rule{{Scope: ratelimit.User, Limit: 9}}})
+	if b.Configure(t.Context(), []ratelimit.Active{raised}) == nil {
+		t.Fatal("the error is swallowed")
+	}
+	b.stores.down = false
+	if err := b.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if v := b.check(t, "X", ratelimit.Subject{User: "a"}); v.Limit != 2 {
+		t.Errorf("limit %d is in force after a failed reload", v.Limit)
+	}
+}
+
+// TestBlockedAddressOffends: a blocked address that acts as a victim is the
+// offender, not the victim.
+func TestBlockedAddressOffends(t *testing.T) {
+	b := newBench(t)
+	o := ratelimit.Override{ID: "ov", Dimension: ratelimit.IP, BlockUntil: b.now.Add(time.Hour), ExpiresAt: b.now.Add(time.Hour), Reason: "abuse"}
+	if _, err := b.SetOverride(t.Context(), o, "203.0.113.66"); err != nil {
+		t.Fatal(err)
+	}
+	b.check(t, "MESSAGE_SEND", ratelimit.Subject{User: "victim", IP: "203.0.113.66"})
+	if err := b.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if v := b.stores.batches[0].Violations[0]; v.User != "" || v.IPHash == "" || v.Scope != ratelimit.IP {
+		t.Errorf("the refusal is laid to %+v", v)
 	}
 }
 

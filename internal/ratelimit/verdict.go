@@ -54,6 +54,7 @@ func (v Verdict) passing(sc *scratch) Verdict {
 // refuse answers a request that a blocking override refuses.
 func (v *Verdict) refuse(sc *scratch, o Override) {
 	v.fill(sc, 0)
+	v.Scope = o.Dimension // whose block it is, and so who offends
 	v.Allowed, v.Remaining = false, 0
 	v.ResetAt = min(o.BlockUntil.UnixMicro(), o.ExpiresAt.UnixMicro())
 	v.block()
