@@ -128,9 +128,15 @@ func (c *capture) Write(b []byte) (int, error) {
 type beginInput struct{ Body api.IdempotencyBeginRequest }
 type beginOutput struct{ Body api.IdempotencyBegin }
 
+// hostScope is whose keys the host's operations are: the owner's of the
+// credential, not the credential's own. A rotated key, or a second server
+// with a key of its own, must meet the claims of the first: a payout that
+// became new again would be paid twice.
+func hostScope(ctx context.Context) string { return "host " + callerOf(ctx).principal.Owner }
+
 func (s *Server) idempotencyBegin(ctx context.Context, in *beginInput) (*beginOutput, error) {
 	b := in.Body
-	got, err := s.d.Idempotency.Begin(ctx, idempotency.BeginRequest{Scope: callerOf(ctx).principal.ID, Key: b.Key,
+	got, err := s.d.Idempotency.Begin(ctx, idempotency.BeginRequest{Scope: hostScope(ctx), Key: b.Key,
 		Fingerprint: b.Fingerprint, Lease: time.Duration(b.LeaseSeconds) * time.Second})
 	if err != nil {
 		return nil, err
@@ -144,7 +150,7 @@ type completeInput struct {
 }
 
 func (s *Server) idempotencyComplete(ctx context.Context, in *completeInput) (*struct{}, error) {
-	b, scope := in.Body, callerOf(ctx).principal.ID
+	b, scope := in.Body, hostScope(ctx)
 	if !b.Release {
 		return nil, s.d.Idempotency.Complete(ctx, scope, b.Key, b.Token, b.Answer)
 	}

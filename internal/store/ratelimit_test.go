@@ -162,7 +162,9 @@ func TestOffenders(t *testing.T) {
 		attack.Scope, attack.IPHash = ratelimit.User|ratelimit.IP, "evil"
 		other := violation("bob", 4)
 		other.Action = "KYC_SUBMIT"
-		b := ratelimit.Batch{Node: "n", Seq: 1, Violations: []ratelimit.Violation{attack, violation("bob", 3), other}}
+		trial := violation("carol", 900) // in shadow: not refused, so no offender
+		trial.Shadow = true
+		b := ratelimit.Batch{Node: "n", Seq: 1, Violations: []ratelimit.Violation{attack, violation("bob", 3), trial, other}}
 		if err := db.RecordViolations(t.Context(), b); err != nil {
 			t.Fatal(err)
 		}

@@ -139,7 +139,7 @@ func scanViolation(r *sql.Rows) (v ratelimit.Violation, err error) {
 
 // Offenders implements ratelimit.ViolationStore.
 func (db *DB) Offenders(ctx context.Context, f ratelimit.OffenderFilter) ([]ratelimit.Offender, error) {
-	var w where
+	w := where{conds: []string{"shadow = 0"}} // under trial nobody was refused
 	if f.Dimension != 0 {
 		w.add("offender_dim = $%d", f.Dimension.String())
 	}
