@@ -136,11 +136,11 @@ func (a *App) openCounters(ctx context.Context) error {
 		return fmt.Errorf("secrets.hash_key: the key has %d characters and needs at least %d: hashes of addresses under a short key can be guessed", len(text), minHashKey)
 	}
 	a.hasher = ratelimit.NewHasher(hashKey(text))
-	print := a.hasher.Fingerprint()
-	if err := a.db.PinFact(ctx, "hash_key", hex.EncodeToString(print[:8])); err != nil {
+	fingerprint := a.hasher.Fingerprint()
+	if err := a.db.PinFact(ctx, "hash_key", hex.EncodeToString(fingerprint[:8])); err != nil {
 		return err
 	}
-	a.counters = memory.New(memory.Options{MaxKeys: cfg.Counters.MaxKeys, Fingerprint: print})
+	a.counters = memory.New(memory.Options{MaxKeys: cfg.Counters.MaxKeys, Fingerprint: fingerprint})
 	path := a.path("counters.snapshot")
 	stats, err := a.counters.LoadFile(path, a.o.Now().UnixMicro())
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 )
 
 // secretFile returns the trimmed content of a secret: the value given, else
-// the file given, else the node's own file at path, which is made with make
+// the file given, else the node's own file at path, which is made with fresh
 // at first start. made says that the file is new.
-func secretFile(value, file, path string, make func() (string, error)) (secret string, made bool, err error) {
+func secretFile(value, file, path string, fresh func() (string, error)) (secret string, made bool, err error) {
 	if value != "" {
 		return value, false, nil
 	}
@@ -33,7 +33,7 @@ func secretFile(value, file, path string, make func() (string, error)) (secret s
 	if !errors.Is(err, fs.ErrNotExist) {
 		return "", false, err
 	}
-	secret, err = make()
+	secret, err = fresh()
 	if err != nil {
 		return "", false, err
 	}

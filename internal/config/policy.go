@@ -13,10 +13,6 @@ import (
 	"avalo.app/gantry/internal/ratelimit"
 )
 
-// AuthFailure is the action under which failed authentications count; its
-// numbers are access.auth_failures.
-const AuthFailure = "AUTH_FAILURE"
-
 // blank returns what a new item of a list or map starts from.
 func blank(t reflect.Type) reflect.Value {
 	switch t {
@@ -46,7 +42,7 @@ func (d *decoder) start(t reflect.Type, key string, n ast.Node, path string) ref
 	}
 	builtin := defaultPolicies()
 	p, ok := builtin[key]
-	if key == AuthFailure {
+	if key == ratelimit.AuthFailure {
 		return blank(t) // Validate says where its numbers are
 	}
 	if !ok {
@@ -80,7 +76,7 @@ func (c Config) Policies() []ratelimit.Active {
 
 func (f AuthFailures) policy() ratelimit.Policy {
 	return ratelimit.Policy{
-		Action: AuthFailure, Window: time.Duration(f.Window), OnFailure: ratelimit.FailOpen,
+		Action: ratelimit.AuthFailure, Window: time.Duration(f.Window), OnFailure: ratelimit.FailOpen,
 		Rules: []ratelimit.Rule{{Scope: ratelimit.IP, Limit: f.Limit}},
 	}
 }

@@ -76,10 +76,10 @@ ratelimit:
 	login.Block = &ratelimit.Block{After: 3, For: 15 * time.Minute}
 	call := builtin["CALL_START"]
 	call.Disabled, call.Source = true, ratelimit.FromConfig
-	failures := builtin[config.AuthFailure]
+	failures := builtin[ratelimit.AuthFailure]
 	failures.Rules, failures.Source = []ratelimit.Rule{{Scope: ratelimit.IP, Limit: 5}}, ratelimit.FromConfig
 	want := map[string]ratelimit.Active{
-		"LOGIN": login, "CALL_START": call, config.AuthFailure: failures,
+		"LOGIN": login, "CALL_START": call, ratelimit.AuthFailure: failures,
 		// A policy with numbers is a whole one: no burst is left over.
 		"MESSAGE_SEND": {Source: ratelimit.FromConfig, Policy: ratelimit.Policy{Action: "MESSAGE_SEND", Window: time.Hour,
 			OnFailure: ratelimit.FailOpen, Rules: []ratelimit.Rule{{Scope: ratelimit.User, Limit: 7}}}},

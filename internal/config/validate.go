@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"avalo.app/gantry/internal/fault"
+	"avalo.app/gantry/internal/ratelimit"
 )
 
 // Validate returns everything that is wrong with c, as [Problems].
@@ -105,7 +106,7 @@ func number(s string, t reflect.Type) int64 {
 func (v *validator) policies() {
 	for _, action := range sortedKeys(reflect.ValueOf(v.c.RateLimit.Policies)) {
 		path := "ratelimit.policies." + action
-		if action == AuthFailure {
+		if action == ratelimit.AuthFailure {
 			v.fail(path, "this policy is set by access.auth_failures; remove it here")
 			continue
 		}

@@ -125,17 +125,20 @@ type legacyHealth struct {
 	Service   string `json:"service"`
 }
 
-func (s *Server) legacyHealth() legacyHealth {
-	status := map[string]string{"HEALTHY": "ok", "DEGRADED": "degraded", "DOWN": "down"}[s.word()]
-	return legacyHealth{Status: status, Timestamp: s.d.Now().UnixMilli(), Version: s.d.Version, Service: "gantry"}
+// legacyHealth returns the answer and its HTTP status.
+func (s *Server) legacyHealth() (legacyHealth, int) {
+	status, code := "ok", http.StatusOK
+	switch s.word() {
+	case "DEGRADED":
+		status = "degraded"
+	case "DOWN":
+		status, code = "down", http.StatusServiceUnavailable
+	}
+	return legacyHealth{Status: status, Timestamp: s.d.Now().UnixMilli(), Version: s.d.Version, Service: "gantry"}, code
 }
 
 func (s *Server) healthCheckGet(w http.ResponseWriter, _ *http.Request) {
-	h := s.legacyHealth()
-	code := http.StatusOK
-	if h.Status == "down" {
-		code = http.StatusServiceUnavailable
-	}
+	h, code := s.legacyHealth()
 	writeJSON(w, code, "application/json", h)
 }
 
@@ -145,11 +148,7 @@ func (s *Server) callHealthCheck(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	h := s.legacyHealth()
-	code := http.StatusOK
-	if h.Status == "down" {
-		code = http.StatusServiceUnavailable
-	}
+	h, code := s.legacyHealth()
 	writeJSON(w, code, "application/json", map[string]any{"result": h})
 }
 

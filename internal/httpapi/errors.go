@@ -30,30 +30,40 @@ func (s *Server) problem(c caller, err error) *api.Problem {
 	if f.Code == fault.Internal || f.Code == fault.ServiceDegraded {
 		s.d.Log.Error("request failed", "requestId", c.requestID, "error", err.Error())
 	}
-	info, ok := api.Lookup(api.Code(f.Code))
-	if !ok {
-		info, _ = api.Lookup(api.CodeInternal)
-	}
-	p := &api.Problem{
-		Type: "about:blank", Title: info.Title, Status: info.HTTPStatus, Detail: f.Msg, Instance: c.instance,
-		Code: info.Code, Message: api.Message(info.Code, c.language), Language: c.language, Retryable: info.Retryable,
-		RetryAfterSeconds: info.RetryAfterSeconds, Retry: info.Retry, RequestID: c.requestID, Docs: "/v1/errors#" + string(info.Code),
-	}
+	p := c.problem(f)
 	if f.Code == fault.Internal {
 		p.Detail = "something failed on our side; quote the requestId to the operators"
+		p.Details = nil
 		return p
 	}
-	p.Details = f.Detail
 	if d, ok := f.Detail.(api.RateLimitedDetails); ok {
-		p.Type = quotaExceeded
+		p.Type = api.TypeQuotaExceeded
 		p.ViolatedPolicies = []string{d.PolicyName}
 		p.RetryAfterSeconds = d.RetryAfter
 	}
 	return p
 }
 
-// quotaExceeded is the problem type of draft-ietf-httpapi-ratelimit-headers.
-const quotaExceeded = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+// problem is the document of a fault by its row in the catalogue.
+func (c caller) problem(f *fault.Error) *api.Problem {
+	info, ok := api.Lookup(api.Code(f.Code))
+	if !ok {
+		info, _ = api.Lookup(api.CodeInternal)
+	}
+	return &api.Problem{
+		Type: "about:blank", Title: info.Title, Status: info.HTTPStatus, Detail: f.Msg, Instance: c.instance,
+		Code: info.Code, Message: api.Message(info.Code, c.language), Language: c.language, Retryable: info.Retryable,
+		RetryAfterSeconds: info.RetryAfterSeconds, Retry: info.Retry, RequestID: c.requestID, Docs: "/v1/errors#" + string(info.Code),
+		Details: f.Detail,
+	}
+}
+
+// setRetryAfter sets Retry-After when p may be repeated.
+func setRetryAfter(h http.Header, p *api.Problem) {
+	if p.Retry != api.RetryNone && p.RetryAfterSeconds > 0 {
+		h.Set("Retry-After", strconv.FormatInt(p.RetryAfterSeconds, 10))
+	}
+}
 
 // bodyError is about a body that could not be read to its end: one over the
 // bound, or one that the client broke off or framed wrongly.
@@ -74,9 +84,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (s *Server) writeProblem(w http.ResponseWriter, callable bool, p *api.Problem) {
-	if p.Retry != api.RetryNone && p.RetryAfterSeconds > 0 {
-		w.Header().Set("Retry-After", strconv.FormatInt(p.RetryAfterSeconds, 10))
-	}
+	setRetryAfter(w.Header(), p)
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="gantry"`)
 	}
@@ -117,9 +125,7 @@ func (p humaProblem) ContentType(string) string { return "application/problem+js
 func (s *Server) problemError(ctx context.Context, err error) error {
 	p := s.problem(callerOf(ctx), err)
 	h := http.Header{"Cache-Control": {"no-store"}, "Content-Language": {p.Language}}
-	if p.Retry != api.RetryNone && p.RetryAfterSeconds > 0 {
-		h.Set("Retry-After", strconv.FormatInt(p.RetryAfterSeconds, 10))
-	}
+	setRetryAfter(h, p)
 	return huma.ErrorWithHeaders(humaProblem{p}, h)
 }
 
@@ -162,19 +168,13 @@ func invalidProblem(c caller, status int, msg string, errs []error) *api.Problem
 	if len(text) > 0 {
 		f.Msg = strings.Join(text, "; ")
 	}
-	info, _ := api.Lookup(api.Code(f.Code))
-	p := &api.Problem{Type: "about:blank", Title: info.Title, Status: info.HTTPStatus, Detail: f.Msg, Instance: c.instance,
-		Code: info.Code, Message: api.Message(info.Code, c.language), Language: c.language, Retry: info.Retry, RequestID: c.requestID,
-		Docs: "/v1/errors#" + string(info.Code)}
 	switch {
 	case len(fields) == 1:
-		p.Details = fields[0]
+		f.Detail = fields[0]
 	case len(fields) > 1:
-		p.Details = map[string]any{"problem": "several fields are wrong", "fields": fields}
-	default:
-		p.Details = f.Detail
+		f.Detail = map[string]any{"problem": "several fields are wrong", "fields": fields}
 	}
-	return p
+	return c.problem(f)
 }
 
 // bounded keeps an echoed value small: what was sent may be huge.

@@ -54,7 +54,6 @@ type caller struct {
 	principal access.Principal
 	requestID string
 	language  string
-	callable  bool
 	instance  string
 }
 
@@ -110,8 +109,7 @@ func (s *Server) serve(route Route, h http.HandlerFunc, w *recorder, r *http.Req
 }
 
 func (s *Server) caller(w http.ResponseWriter, r *http.Request, p access.Principal) caller {
-	return caller{principal: p, requestID: w.Header().Get(requestIDHeader), language: language(r),
-		callable: isCallable(r), instance: r.URL.Path}
+	return caller{principal: p, requestID: w.Header().Get(requestIDHeader), language: language(r), instance: r.URL.Path}
 }
 
 func (s *Server) panicked(w *recorder, r *http.Request, p any) {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -36,7 +37,7 @@ func (s *Server) checkBatch(ctx context.Context, in *batchInput) (*batchOutput, 
 // atIndex names the item of a list that an error is about.
 func atIndex(err error, i int) error {
 	var f *fault.Error
-	if !asFault(err, &f) {
+	if !errors.As(err, &f) {
 		return err
 	}
 	e := *f

@@ -3,16 +3,12 @@ package httpapi
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"math"
 	"time"
 
 	"avalo.app/gantry/api"
-	"avalo.app/gantry/internal/fault"
 	"avalo.app/gantry/internal/ratelimit"
 )
-
-func asFault(err error, f **fault.Error) bool { return errors.As(err, f) }
 
 // Period is the time and size of a query. Exported, as ActionPath is, because
 // huma reads no unexported embedded struct.

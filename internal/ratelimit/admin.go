@@ -96,7 +96,7 @@ func (s *Service) SetOverride(ctx context.Context, o Override, subject string) (
 	}
 	if o.Action != AnyAction {
 		if _, err := s.ActiveFor(o.Action); err != nil {
-			return Override{}, s.unknownAction(o.Action)
+			return Override{}, s.table.Load().unknownAction(o.Action)
 		}
 	}
 	o.CreatedAt = now

@@ -128,7 +128,8 @@ type Policy struct {
 	Block     *Block        `json:"block,omitempty"`
 }
 
-// AuthFailure is the action under which failed authentications are counted.
+// AuthFailure is the action under which failed authentications are counted;
+// its numbers are access.auth_failures of the configuration.
 const AuthFailure = "AUTH_FAILURE"
 
 // Subject is who acts. Empty dimensions are absent; a rule whose dimensions

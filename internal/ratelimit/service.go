@@ -116,27 +116,24 @@ func New(o Options, base []Active) *Service {
 	}
 	s := &Service{o: o, log: newViolationLog(o.Node)}
 	s.pool.New = func() any { return new(scratch) }
-	s.setBase(base)
+	s.base = byAction(base)
 	s.table.Store(compile(s.base, nil, nil))
 	return s
 }
 
-func (s *Service) setBase(base []Active) {
-	s.base = make(map[string]Active, len(base))
+func byAction(base []Active) map[string]Active {
+	m := make(map[string]Active, len(base))
 	for _, a := range base {
-		s.base[a.Action] = a
+		m[a.Action] = a
 	}
+	return m
 }
 
 // Configure puts other configured policies in force, keeping all counts.
 func (s *Service) Configure(ctx context.Context, base []Active) error {
-	next := make(map[string]Active, len(base))
-	for _, a := range base {
-		next[a.Action] = a
-	}
 	s.reload.Lock()
 	defer s.reload.Unlock()
-	return s.load(ctx, next)
+	return s.load(ctx, byAction(base))
 }
 
 // Refresh reads the stored policies and overrides and puts them in force.
@@ -183,15 +180,15 @@ func (s *Service) Peek(ctx context.Context, r Request) (Verdict, error) {
 }
 
 func (s *Service) decide(ctx context.Context, r Request, take bool) (Verdict, error) {
-	now := s.o.Now()
-	p, sub, err := s.prepare(&r)
+	now, t := s.o.Now(), s.table.Load()
+	p, sub, err := t.prepare(&r)
 	if err != nil {
 		return Verdict{}, err
 	}
 	v := Verdict{Policy: p.Action, DecidedAt: now.UnixMicro(), Window: p.Window, PolicyField: p.policyField, Mode: Enforced}
 	sc := s.pool.Get().(*scratch)
 	defer s.pool.Put(sc)
-	if err := s.demands(p, &r, sub, sc); err != nil {
+	if err := s.demands(t, p, &r, sub, sc, now); err != nil {
 		return Verdict{}, err
 	}
 	switch {
@@ -201,7 +198,7 @@ func (s *Service) decide(ctx context.Context, r Request, take bool) (Verdict, er
 	case p.Shadow:
 		v.Mode = Shadowed
 	}
-	if o, ok := s.override(sub, p.Action, now); ok {
+	if o, ok := s.override(t, sub, p.Action, now); ok {
 		if o.Exempt {
 			v.Mode = Exempted
 			return v.passing(sc), nil
@@ -220,10 +217,10 @@ func (s *Service) decide(ctx context.Context, r Request, take bool) (Verdict, er
 }
 
 // prepare finds the policy and checks and normalises the request.
-func (s *Service) prepare(r *Request) (*compiled, Subject, error) {
-	p := s.table.Load().policies[r.Action]
+func (t *table) prepare(r *Request) (*compiled, Subject, error) {
+	p := t.policies[r.Action]
 	if p == nil {
-		return nil, Subject{}, s.unknownAction(r.Action)
+		return nil, Subject{}, t.unknownAction(r.Action)
 	}
 	if r.Cost == 0 {
 		r.Cost = 1
@@ -234,10 +231,9 @@ func (s *Service) prepare(r *Request) (*compiled, Subject, error) {
 
 // demands fills sc with the rules that apply to the subject, scaled by its
 // overrides.
-func (s *Service) demands(p *compiled, r *Request, sub Subject, sc *scratch) error {
+func (s *Service) demands(t *table, p *compiled, r *Request, sub Subject, sc *scratch, now time.Time) error {
 	sc.n = 0
 	have := present(sub)
-	t := s.table.Load()
 	for i := range p.rules {
 		rule := &p.rules[i]
 		if rule.scope&have != rule.scope {
@@ -245,7 +241,7 @@ func (s *Service) demands(p *compiled, r *Request, sub Subject, sc *scratch) err
 		}
 		params := rule.params
 		if len(t.overrides) > 0 {
-			s.scale(t, rule.scope, sub, p.Action, &params)
+			s.scale(t, rule.scope, sub, p.Action, &params, now)
 		}
 		if most := params.MaxCost(); r.Cost < 1 || r.Cost > most {
 			return fault.Invalid("ratelimit.Check", fault.Field{Field: "cost", Limit: most, Actual: r.Cost},
@@ -263,16 +259,24 @@ func (s *Service) demands(p *compiled, r *Request, sub Subject, sc *scratch) err
 
 // count asks the counters, or on failure what the policy says instead.
 func (s *Service) count(ctx context.Context, p *compiled, sc *scratch, v *Verdict, take bool) error {
-	ask := s.o.Counters.Peek
-	if take {
-		ask = s.o.Counters.Take
-	}
-	allowed, err := ask(ctx, v.DecidedAt, sc.demands[:sc.n], sc.out[:sc.n])
-	if err != nil {
+	if err := v.ask(ctx, s.o.Counters, sc, take); err != nil {
 		return s.degrade(ctx, p, sc, v, take, err)
 	}
 	if s.degradedNow.Load() && s.degradedNow.CompareAndSwap(true, false) {
 		s.o.Signals(signal.Fact{Rule: "ratelimit.degraded", Object: "counters", Value: "the counter store answers again"})
+	}
+	return nil
+}
+
+// ask has c decide; an error leaves the verdict as it was.
+func (v *Verdict) ask(ctx context.Context, c Counters, sc *scratch, take bool) error {
+	ask := c.Peek
+	if take {
+		ask = c.Take
+	}
+	allowed, err := ask(ctx, v.DecidedAt, sc.demands[:sc.n], sc.out[:sc.n])
+	if err != nil {
+		return err
 	}
 	v.Allowed = allowed
 	v.tightest(sc)
@@ -290,36 +294,26 @@ func (s *Service) degrade(ctx context.Context, p *compiled, sc *scratch, v *Verd
 			Msg: "the counter store does not answer and the policy fails closed; retry later"}
 	}
 	v.Mode = Degraded
-	if s.o.Fallback == nil {
+	// The node's own memory does not fail, but if it does: open.
+	if s.o.Fallback == nil || v.ask(ctx, s.o.Fallback, sc, take) != nil {
 		*v = v.passing(sc)
-		return nil
 	}
-	ask := s.o.Fallback.Peek
-	if take {
-		ask = s.o.Fallback.Take
-	}
-	allowed, err := ask(ctx, v.DecidedAt, sc.demands[:sc.n], sc.out[:sc.n])
-	if err != nil { // the node's own memory does not fail, but if it does: open
-		*v = v.passing(sc)
-		return nil
-	}
-	v.Allowed = allowed
-	v.tightest(sc)
 	return nil
 }
 
 // Refund gives the request's cost back, as far as its window still holds it.
 func (s *Service) Refund(ctx context.Context, r Request) error {
-	p, sub, err := s.prepare(&r)
+	now, t := s.o.Now(), s.table.Load()
+	p, sub, err := t.prepare(&r)
 	if err != nil {
 		return err
 	}
 	sc := s.pool.Get().(*scratch)
 	defer s.pool.Put(sc)
-	if err := s.demands(p, &r, sub, sc); err != nil {
+	if err := s.demands(t, p, &r, sub, sc, now); err != nil {
 		return err
 	}
-	if err := s.o.Counters.Refund(ctx, s.o.Now().UnixMicro(), sc.demands[:sc.n]); err != nil {
+	if err := s.o.Counters.Refund(ctx, now.UnixMicro(), sc.demands[:sc.n]); err != nil {
 		return &fault.Error{Code: fault.ServiceDegraded, Op: "ratelimit.Refund", Err: err,
 			Msg: "the counter store does not answer; nothing was given back"}
 	}

@@ -69,8 +69,7 @@ func (v *Verdict) block() {
 
 // override returns the exemption or block in force for the subject; a block
 // beats an exemption.
-func (s *Service) override(sub Subject, action string, now time.Time) (found Override, ok bool) {
-	t := s.table.Load()
+func (s *Service) override(t *table, sub Subject, action string, now time.Time) (found Override, ok bool) {
 	if len(t.overrides) == 0 {
 		return Override{}, false
 	}
@@ -89,8 +88,7 @@ func (s *Service) override(sub Subject, action string, now time.Time) (found Ove
 }
 
 // scale applies the multipliers of the subject's overrides to one rule.
-func (s *Service) scale(t *table, scope Scope, sub Subject, action string, p *Params) {
-	now := s.o.Now()
+func (s *Service) scale(t *table, scope Scope, sub Subject, action string, p *Params, now time.Time) {
 	s.each(t, sub, action, func(o Override) {
 		if o.Multiplier != 0 && o.Dimension&scope != 0 && o.ExpiresAt.After(now) {
 			p.Limit, p.Burst = scaled(p.Limit, o.Multiplier), scaled(p.Burst, o.Multiplier)
@@ -166,8 +164,8 @@ func normalize(sub Subject) (Subject, error) {
 	return sub, nil
 }
 
-func (s *Service) unknownAction(action string) error {
-	known := s.table.Load().actions()
+func (t *table) unknownAction(action string) error {
+	known := t.actions()
 	shown := action
 	if len(shown) > 64 {
 		shown = strings.ToValidUTF8(shown[:64], "") + "…"
