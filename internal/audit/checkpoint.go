@@ -60,7 +60,9 @@ func ParseCheckpoint(text string) (Checkpoint, error) {
 		return Checkpoint{}, bad
 	}
 	root, err := base64.StdEncoding.Strict().DecodeString(lines[2])
-	if err != nil || len(root) != tlog.HashSize {
+	// Even a strict decoder passes over carriage returns: only what encodes to
+	// the same text is the root's one form.
+	if err != nil || len(root) != tlog.HashSize || base64.StdEncoding.EncodeToString(root) != lines[2] {
 		return Checkpoint{}, bad
 	}
 	return Checkpoint{Origin: lines[0], Size: size, Root: tlog.Hash(root)}, nil
