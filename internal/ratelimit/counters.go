@@ -47,7 +47,8 @@ type Counters interface {
 	// charged; the caller must not retry.
 	Take(ctx context.Context, now int64, demands []Demand, out []Outcome) (allowed bool, err error)
 
-	// Peek answers as Take would, and changes nothing.
+	// Peek answers as Take would, and changes nothing: now may lie ahead, and
+	// what expires until then still holds for everybody else.
 	Peek(ctx context.Context, now int64, demands []Demand, out []Outcome) (allowed bool, err error)
 
 	// Refund gives each demand's cost back to its counter, as far as its

@@ -204,6 +204,7 @@ func (s *Service) decide(ctx context.Context, r Request, take bool) (Verdict, er
 			return v.passing(sc), nil
 		}
 		v.refuse(sc, o)
+		v.ResetAt = s.afterBlock(ctx, t, p, &r, sub, sc, time.UnixMicro(v.ResetAt))
 	} else if err := s.count(ctx, p, sc, &v, take); err != nil {
 		return Verdict{}, err
 	}

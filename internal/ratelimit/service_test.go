@@ -85,6 +85,9 @@ func (s *stores) Offenders(context.Context, ratelimit.OffenderFilter) ([]ratelim
 	return nil, nil
 }
 
+// start is when the clock of a bench begins.
+var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
 // bench is a service on memory counters with a clock that the test moves.
 type bench struct {
 	*ratelimit.Service
@@ -99,7 +102,7 @@ func newBench(t *testing.T, base ...ratelimit.Active) *bench {
 	if base == nil {
 		base = config.Default().Policies()
 	}
-	b := &bench{stores: &stores{}, now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC), fake: &ratelimittest.Fake{Next: memory.New(memory.Options{})}}
+	b := &bench{stores: &stores{}, now: start, fake: &ratelimittest.Fake{Next: memory.New(memory.Options{})}}
 	b.Service = ratelimit.New(ratelimit.Options{
 		Counters: b.fake, Fallback: memory.New(memory.Options{}), Hasher: ratelimit.NewHasher([16]byte{1}),
 		Policies: b.stores, Violations: b.stores, Node: "n1", Now: func() time.Time { return b.now },

@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -58,6 +59,27 @@ func (v *Verdict) refuse(sc *scratch, o Override) {
 	v.Allowed, v.Remaining = false, 0
 	v.ResetAt = min(o.BlockUntil.UnixMicro(), o.ExpiresAt.UnixMicro())
 	v.block()
+}
+
+// afterBlock returns the moment from which a request passes whose block ends
+// at end: the rules still count what passed before the block.
+func (s *Service) afterBlock(ctx context.Context, t *table, p *compiled, r *Request, sub Subject, sc *scratch, end time.Time) int64 {
+	at := end.UnixMicro()
+	if _, exempt := s.override(t, sub, p.Action, end); exempt { // a block would have been the later one
+		return at
+	}
+	// No waiting helps a cost that the rules of then never pass, and counters
+	// that fail say nothing: of both the block's end is all that is known.
+	if s.demands(t, p, r, sub, sc, end) != nil {
+		return at
+	}
+	if _, err := s.o.Counters.Peek(ctx, at, sc.demands[:sc.n], sc.out[:sc.n]); err != nil {
+		return at
+	}
+	for _, o := range sc.out[:sc.n] {
+		at = max(at, o.RetryAt)
+	}
+	return at
 }
 
 // block marks the verdict as refused by a penalty; shadow stays shadow.

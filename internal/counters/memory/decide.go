@@ -24,7 +24,7 @@ func (c *Counters) one(now int64, d *ratelimit.Demand, o *ratelimit.Outcome, cha
 	var p plan
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if err := c.load(sh, d, &p, now, 1); err != nil {
+	if err := c.load(sh, d, &p, now, 1, charge); err != nil {
 		return false, err
 	}
 	if p.spilled {
@@ -61,7 +61,7 @@ func (c *Counters) all(now int64, demands []ratelimit.Demand, out []ratelimit.Ou
 	allowed := true
 	for i := range demands {
 		p, d := &plans[i], &demands[i]
-		if err := c.load(&c.shards[shardOf(d.Key)], d, p, now, len(demands)); err != nil {
+		if err := c.load(&c.shards[shardOf(d.Key)], d, p, now, len(demands), charge); err != nil {
 			return false, err
 		}
 		if p.spilled && !spilled {
@@ -122,15 +122,16 @@ func (c *Counters) settle(now int64, plans []plan, demands []ratelimit.Demand, o
 }
 
 // load finds the demand's counter and reads it into p. more is how many kinds
-// the call may still intern, so that no later write of it fails.
-func (c *Counters) load(sh *shard, d *ratelimit.Demand, p *plan, now int64, more int) error {
+// the call may still intern, so that no later write of it fails. Only a charge
+// makes room: the time of a Peek may lie ahead, where live counters have ended.
+func (c *Counters) load(sh *shard, d *ratelimit.Demand, p *plan, now int64, more int, charge bool) error {
 	if d.Params.BlockAfter > 0 {
 		p.strikes = sh.strikes[d.Key]
 	}
 	p.at = sh.table.find(split(d.Key))
 	if p.at >= 0 {
 		sh.table.read(p.at, &p.state)
-	} else if !c.makeRoom(sh, now) {
+	} else if c.keys.Load() >= c.max && (!charge || !c.makeRoom(sh, now)) {
 		p.spilled = true
 		return nil
 	}

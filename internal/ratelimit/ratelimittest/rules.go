@@ -44,6 +44,19 @@ func peek(t *testing.T, h *harness) {
 	}
 }
 
+func peekAhead(t *testing.T, h *harness) {
+	for _, p := range rules() {
+		d := h.demand(p.Algorithm.String(), p, 1)
+		wantPasses(t, p.Algorithm.String(), h.passes(t, d), 100)
+		if ok, out := call(t, h.Peek, h.now+5*hour, []ratelimit.Demand{d, h.demand("new", p, 1)}); !ok {
+			t.Fatalf("%s: five windows ahead: %+v", p.Algorithm, out)
+		}
+		if ok, out := h.take(t, d); ok {
+			t.Fatalf("%s: a peek ahead let one more pass: %+v", p.Algorithm, out)
+		}
+	}
+}
+
 func refund(t *testing.T, h *harness) {
 	for _, p := range rules() {
 		name := p.Algorithm.String()

@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(*testing.T) ratelimit.Counters) {
 		{"one counter twice in a call", duplicates},
 		{"more demands than usual", manyDemands},
 		{"peek changes nothing", peek},
+		{"a peek ahead changes nothing before then", peekAhead},
 		{"refund gives back what the window holds", refund},
 		{"an unknown key has nothing to refund", refundUnknown},
 		{"penalty blocks, tells when it ends, and ends", penalty},
