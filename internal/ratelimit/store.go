@@ -62,14 +62,15 @@ type Violation struct {
 // ViolationFilter selects violations; zero fields select everything.
 type ViolationFilter struct {
 	User, IPHash, DeviceHash, Action string
-	Since, Until                     time.Time // by LastAt; Until is exclusive
+	Since, Until                     time.Time // FirstAt to LastAt reaches into it; Until is exclusive
 	Limit                            int
 }
 
 // Offender is a subject with its refusals over a period. A refusal under a
 // scope that holds the address is the address's, not the user's: whoever
 // hammers a victim's login is the offender, not the victim. The same goes
-// for the device before the user.
+// for the device before the user. A row that reaches over an end of the
+// period counts whole.
 type Offender struct {
 	Dimension Scope
 	Subject   string

@@ -146,10 +146,43 @@ func TestViolations(t *testing.T) {
 			"another user":   {User: "carol", Limit: 10},
 			"another action": {Action: "X", Limit: 10},
 			"too late":       {Since: testTime.Add(time.Hour), Limit: 10},
-			"until":          {Until: testTime, Limit: 10},
+			"until":          {Until: later.FirstAt, Limit: 10},
 		} {
 			if got, err := db.Violations(t.Context(), f); err != nil || len(got) != 0 {
 				t.Errorf("%s: %v %v", name, got, err)
+			}
+		}
+	})
+}
+
+// TestPeriod: who was refused in a period is found, though the last refusal of
+// the same window came after it.
+func TestPeriod(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		v := violation("alice", 2)
+		v.FirstAt, v.LastAt = testTime, testTime.Add(time.Minute)
+		if err := db.RecordViolations(t.Context(), ratelimit.Batch{Node: "n", Seq: 1, Violations: []ratelimit.Violation{v}}); err != nil {
+			t.Fatal(err)
+		}
+		for name, c := range map[string]struct {
+			since, until time.Duration // after the first refusal
+			want         int
+		}{
+			"around":                {-time.Second, time.Hour, 1},
+			"the first only":        {-time.Second, time.Second, 1},
+			"the last only":         {time.Minute, time.Hour, 1},
+			"between them":          {time.Second, 2 * time.Second, 1},
+			"ends at the first":     {-time.Second, 0, 0},
+			"begins after the last": {time.Minute + time.Microsecond, time.Hour, 0},
+		} {
+			since, until := testTime.Add(c.since), testTime.Add(c.until)
+			os, err := db.Offenders(t.Context(), ratelimit.OffenderFilter{Since: since, Until: until, Limit: 10})
+			if err != nil || len(os) != c.want {
+				t.Errorf("%s: offenders %v, %v", name, os, err)
+			}
+			vs, err := db.Violations(t.Context(), ratelimit.ViolationFilter{Since: since, Until: until, Limit: 10})
+			if err != nil || len(vs) != c.want {
+				t.Errorf("%s: violations %v, %v", name, vs, err)
 			}
 		}
 	})

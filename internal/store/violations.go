@@ -82,12 +82,14 @@ func (w *where) add(cond string, arg any) {
 	w.conds = append(w.conds, fmt.Sprintf(cond, len(w.args)))
 }
 
-func (w *where) period(column string, since, until time.Time) {
+// period selects the rows whose refusals reach into it: a row holds a whole
+// window, and its last refusal may have come after the period's end.
+func (w *where) period(since, until time.Time) {
 	if !since.IsZero() {
-		w.add(column+" >= $%d", micros(since))
+		w.add("last_at >= $%d", micros(since))
 	}
 	if !until.IsZero() {
-		w.add(column+" < $%d", micros(until))
+		w.add("first_at < $%d", micros(until))
 	}
 }
 
@@ -108,7 +110,7 @@ func (db *DB) Violations(ctx context.Context, f ratelimit.ViolationFilter) ([]ra
 			w.add(c.column+" = $%d", c.value)
 		}
 	}
-	w.period("last_at", f.Since, f.Until)
+	w.period(f.Since, f.Until)
 	w.args = append(w.args, int64(f.Limit))
 	var out []ratelimit.Violation
 	err := db.rows(ctx, "store.Violations", func(r *sql.Rows) error {
@@ -143,7 +145,7 @@ func (db *DB) Offenders(ctx context.Context, f ratelimit.OffenderFilter) ([]rate
 	if f.Dimension != 0 {
 		w.add("offender_dim = $%d", f.Dimension.String())
 	}
-	w.period("last_at", f.Since, f.Until)
+	w.period(f.Since, f.Until)
 	w.args = append(w.args, int64(f.Limit))
 	// The top subjects first, then their actions, in one statement and so in
 	// one snapshot.
