@@ -56,8 +56,8 @@ func (s *Service) ResetPolicy(ctx context.Context, action string, ifVersion int6
 
 func (s *Service) savePolicy(ctx context.Context, p StoredPolicy, ifVersion int64, e audit.Entry) (Active, error) {
 	e.Object = "policy:" + p.Action
-	if before, err := s.ActiveFor(p.Action); err == nil {
-		e.Before = before.Policy
+	if before, ok := s.configured(p.Action); ok {
+		e.Before = before
 	}
 	if _, err := s.o.Policies.SavePolicy(ctx, p, ifVersion, e); err != nil {
 		return Active{}, err
@@ -69,6 +69,14 @@ func (s *Service) savePolicy(ctx context.Context, p StoredPolicy, ifVersion int6
 		return Active{}, nil
 	}
 	return s.ActiveFor(p.Action)
+}
+
+// configured returns the policy in force for an action that the API never set.
+func (s *Service) configured(action string) (Policy, bool) {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	a, ok := s.base[action]
+	return a.Policy, ok
 }
 
 // Overrides returns the overrides in force.

@@ -562,6 +562,10 @@ func TestPoliciesLive(t *testing.T) {
 	var kinds []audit.Kind
 	for _, e := range b.stores.entries {
 		kinds = append(kinds, e.Kind)
+		// What is stored is the store's to say, in the change's transaction.
+		if p, ok := e.Before.(ratelimit.Policy); !ok || p.Rules[0].Limit != 3 {
+			t.Errorf("%s: before: %+v, want the configured policy", e.Kind, e.Before)
+		}
 	}
 	if d := cmp.Diff([]audit.Kind{audit.PolicySet, audit.PolicyReset}, kinds); d != "" {
 		t.Error(d)

@@ -28,17 +28,19 @@ type PolicyStore interface {
 
 	// SavePolicy stores p as the next version of its action (nil Policy:
 	// back to the configured one). ifVersion is the version the caller read,
-	// -1 for any; CONFLICT when it is not the current one.
+	// -1 for any; CONFLICT when it is not the current one. e.Before is the
+	// configured policy; a stored one that p replaces takes its place.
 	SavePolicy(ctx context.Context, p StoredPolicy, ifVersion int64, e audit.Entry) (StoredPolicy, error)
 
 	// Overrides returns every override that has not expired at now.
 	Overrides(ctx context.Context, now time.Time) ([]Override, error)
 
 	// SaveOverride stores o in place of any other for the same dimension,
-	// subject and action.
+	// subject and action, which becomes e.Before.
 	SaveOverride(ctx context.Context, o Override, e audit.Entry) error
 
-	// RemoveOverride deletes by id; NOT_FOUND when there is none.
+	// RemoveOverride deletes by id; NOT_FOUND when there is none. What it
+	// deletes becomes e.Before.
 	RemoveOverride(ctx context.Context, id string, e audit.Entry) error
 }
 

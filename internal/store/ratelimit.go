@@ -56,7 +56,8 @@ func (db *DB) SavePolicy(ctx context.Context, p ratelimit.StoredPolicy, ifVersio
 			return err
 		}
 		var version int64
-		err := tx.QueryRow(ctx, `SELECT version FROM ratelimit_policies WHERE action = $1`, p.Action).Scan(&version)
+		var stored sql.NullString
+		err := tx.QueryRow(ctx, `SELECT version, policy FROM ratelimit_policies WHERE action = $1`, p.Action).Scan(&version, &stored)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
@@ -73,7 +74,11 @@ func (db *DB) SavePolicy(ctx context.Context, p ratelimit.StoredPolicy, ifVersio
 			p.Action, p.Version, doc, micros(p.UpdatedAt), p.UpdatedBy); err != nil {
 			return err
 		}
-		return tx.changed(ctx, TopicPolicies, e)
+		leaf := e
+		if stored.Valid {
+			leaf.Before = json.RawMessage(stored.String)
+		}
+		return tx.changed(ctx, TopicPolicies, leaf)
 	})
 	return p, err
 }
@@ -82,20 +87,26 @@ func (db *DB) SavePolicy(ctx context.Context, p ratelimit.StoredPolicy, ifVersio
 func (db *DB) Overrides(ctx context.Context, now time.Time) ([]ratelimit.Override, error) {
 	var out []ratelimit.Override
 	err := db.rows(ctx, "store.Overrides", func(r *sql.Rows) error {
-		var o ratelimit.Override
-		var dim string
-		var exempt, block, expires, created int64
-		if err := r.Scan(&o.ID, &dim, &o.Subject, &o.Action, &o.Multiplier, &exempt, &block, &expires,
-			&o.Reason, &o.CreatedBy, &created); err != nil {
-			return err
-		}
-		o.Dimension, _ = ratelimit.ParseScope(dim)
-		o.Exempt, o.BlockUntil, o.ExpiresAt, o.CreatedAt = exempt == 1, fromMicros(block), fromMicros(expires), fromMicros(created)
+		o, err := scanOverride(r.Scan)
 		out = append(out, o)
-		return nil
-	}, `SELECT id, dimension, subject, action, multiplier, exempt, block_until, expires_at, reason, created_by, created_at
-		FROM ratelimit_overrides WHERE expires_at > $1 ORDER BY created_at DESC, id`, micros(now))
+		return err
+	}, `SELECT `+overrideColumns+` FROM ratelimit_overrides WHERE expires_at > $1 ORDER BY created_at DESC, id`, micros(now))
 	return out, err
+}
+
+const overrideColumns = "id, dimension, subject, action, multiplier, exempt, block_until, expires_at, reason, created_by, created_at"
+
+// scanOverride reads overrideColumns.
+func scanOverride(scan func(...any) error) (o ratelimit.Override, err error) {
+	var dim string
+	var exempt, block, expires, created int64
+	if err := scan(&o.ID, &dim, &o.Subject, &o.Action, &o.Multiplier, &exempt, &block, &expires,
+		&o.Reason, &o.CreatedBy, &created); err != nil {
+		return o, err
+	}
+	o.Dimension, _ = ratelimit.ParseScope(dim)
+	o.Exempt, o.BlockUntil, o.ExpiresAt, o.CreatedAt = exempt == 1, fromMicros(block), fromMicros(expires), fromMicros(created)
+	return o, nil
 }
 
 // SaveOverride implements ratelimit.PolicyStore.
@@ -104,22 +115,26 @@ func (db *DB) SaveOverride(ctx context.Context, o ratelimit.Override, e audit.En
 		if err := tx.Lock(ctx, "ratelimit"); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM ratelimit_overrides WHERE dimension = $1 AND subject = $2 AND action = $3`,
-			o.Dimension.String(), o.Subject, o.Action); err != nil {
+		leaf := e
+		before, err := scanOverride(tx.QueryRow(ctx, `DELETE FROM ratelimit_overrides WHERE dimension = $1 AND subject = $2 AND action = $3
+			RETURNING `+overrideColumns, o.Dimension.String(), o.Subject, o.Action).Scan)
+		switch {
+		case err == nil:
+			leaf.Before = before
+		case !errors.Is(err, sql.ErrNoRows):
 			return err
 		}
 		exempt := int64(0)
 		if o.Exempt {
 			exempt = 1
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO ratelimit_overrides (id, dimension, subject, action, multiplier, exempt,
-				block_until, expires_at, reason, created_by, created_at)
+		if _, err := tx.Exec(ctx, `INSERT INTO ratelimit_overrides (`+overrideColumns+`)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 			o.ID, o.Dimension.String(), o.Subject, o.Action, o.Multiplier, exempt,
 			micros(o.BlockUntil), micros(o.ExpiresAt), o.Reason, o.CreatedBy, micros(o.CreatedAt)); err != nil {
 			return err
 		}
-		return tx.changed(ctx, TopicOverrides, e)
+		return tx.changed(ctx, TopicOverrides, leaf)
 	})
 }
 
@@ -129,14 +144,16 @@ func (db *DB) RemoveOverride(ctx context.Context, id string, e audit.Entry) erro
 		if err := tx.Lock(ctx, "ratelimit"); err != nil {
 			return err
 		}
-		n, err := tx.Exec(ctx, `DELETE FROM ratelimit_overrides WHERE id = $1`, id)
+		before, err := scanOverride(tx.QueryRow(ctx, `DELETE FROM ratelimit_overrides WHERE id = $1 RETURNING `+overrideColumns, id).Scan)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fault.New(fault.NotFound, "store.RemoveOverride", "there is no override with that id; list them with GET /v1/ratelimit/overrides")
+		}
 		if err != nil {
 			return err
 		}
-		if n == 0 {
-			return fault.New(fault.NotFound, "store.RemoveOverride", "there is no override with that id; list them with GET /v1/ratelimit/overrides")
-		}
-		return tx.changed(ctx, TopicOverrides, e)
+		leaf := e
+		leaf.Before = before
+		return tx.changed(ctx, TopicOverrides, leaf)
 	})
 }
 

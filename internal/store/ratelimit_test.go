@@ -1,8 +1,10 @@
 package store_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -116,6 +118,61 @@ func TestOverrides(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestBefore: an audit entry says what its change replaced, as the transaction
+// found it; a policy that the API never set replaces the configured one.
+func TestBefore(t *testing.T) {
+	withKey(t, func(t *testing.T, db *store.DB) {
+		save := func(p *ratelimit.Policy) {
+			e := audit.Entry{Kind: audit.PolicySet, Object: "policy:LOGIN", Before: "configured"}
+			if _, err := db.SavePolicy(t.Context(), ratelimit.StoredPolicy{Action: "LOGIN", Policy: p}, -1, e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		save(loginPolicy(5))
+		save(loginPolicy(6))
+		save(nil)
+		save(loginPolicy(7))
+		first := ratelimit.Override{ID: "ov1", Dimension: ratelimit.User, Subject: "alice", Action: "*", Multiplier: 2000, ExpiresAt: testTime, Reason: "first"}
+		second := first
+		second.ID, second.Reason = "ov2", "second"
+		for _, o := range []ratelimit.Override{first, second} {
+			if err := db.SaveOverride(t.Context(), o, audit.Entry{Kind: audit.OverrideSet}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := db.RemoveOverride(t.Context(), "ov2", audit.Entry{Kind: audit.OverrideRemoved}); err != nil {
+			t.Fatal(err)
+		}
+		events, err := db.ListAudit(t.Context(), audit.Filter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Reverse(events)
+		want := []any{"configured", loginPolicy(5), loginPolicy(6), "configured", nil, first, second}
+		if len(events) != len(want)+1 { // the log's own start is 0
+			t.Fatalf("%d entries, want %d", len(events), len(want)+1)
+		}
+		for i, e := range events[1:] {
+			if d := cmp.Diff(decoded(t, want[i]), decoded(t, e.Before)); d != "" {
+				t.Errorf("%s %d: %s", e.Kind, i, d)
+			}
+		}
+	})
+}
+
+// decoded is v as JSON holds it; nil for no JSON at all.
+func decoded(t *testing.T, v any) (out any) {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 func violation(user string, count int64) ratelimit.Violation {
