@@ -82,7 +82,7 @@ func (s *stores) Violations(context.Context, ratelimit.ViolationFilter) ([]ratel
 }
 
 func (s *stores) Offenders(context.Context, ratelimit.OffenderFilter) ([]ratelimit.Offender, error) {
-	return nil, nil
+	return make([]ratelimit.Offender, len(s.batches)), nil
 }
 
 // start is when the clock of a bench begins.
@@ -481,6 +481,36 @@ func TestFlushLarge(t *testing.T) {
 	}
 	if len(rows) != 12_000 || len(b.stores.batches) != 3 || rows["u7"] != 1 {
 		t.Errorf("%d subjects in %d batches", len(rows), len(b.stores.batches))
+	}
+}
+
+// TestQueriesOutliveFlush: a store that takes no writes still answers queries,
+// and the failure stays visible to whoever flushes.
+func TestQueriesOutliveFlush(t *testing.T) {
+	b := newBench(t, one("X", ratelimit.Policy{}))
+	refuse := func(user string) {
+		for range 3 {
+			b.check(t, "X", ratelimit.Subject{User: user})
+		}
+	}
+	refuse("alice")
+	if err := b.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	refuse("bob")
+	b.stores.record = func(ratelimit.Batch) error { return errors.New("disk full") }
+	if vs, err := b.ViolationsOf(t.Context(), ratelimit.Subject{}, ratelimit.ViolationFilter{}); err != nil || len(vs) != 1 {
+		t.Errorf("violations: %v, %v", vs, err)
+	}
+	if os, err := b.Offenders(t.Context(), ratelimit.OffenderFilter{}); err != nil || len(os) != 1 {
+		t.Errorf("offenders: %v, %v", os, err)
+	}
+	if b.Flush(t.Context()) == nil {
+		t.Error("the failure is hidden")
+	}
+	b.stores.record = nil
+	if vs, err := b.ViolationsOf(t.Context(), ratelimit.Subject{}, ratelimit.ViolationFilter{}); err != nil || len(vs) != 2 {
+		t.Errorf("after the store takes writes again: %v, %v", vs, err)
 	}
 }
 
