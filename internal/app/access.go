@@ -59,9 +59,27 @@ func (a *App) tokenIssuers(cfg *config.Config) []access.Issuer {
 // oidcID is what makes two verifiers the same.
 type oidcID struct{ issuer, audience, jwks string }
 
+// InspectAccess opens the store for reading keys at the command line. release
+// closes it.
+func InspectAccess(ctx context.Context, cfg config.Config, now func() time.Time) (s *access.Service, release func() error, err error) {
+	db, err := InspectStore(ctx, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return access.New(access.Options{Store: db, Now: now}), db.Close, nil
+}
+
 // OpenAccess opens the store for one change of keys at the command line.
-// release closes it.
+// release closes it. It makes no store: where there is none, the command was
+// given the wrong configuration or directory.
 func OpenAccess(ctx context.Context, cfg config.Config, now func() time.Time) (s *access.Service, release func() error, err error) {
+	found, err := InspectStore(ctx, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := found.Close(); err != nil {
+		return nil, nil, err
+	}
 	db, err := OpenStore(ctx, cfg, now)
 	if err != nil {
 		return nil, nil, err

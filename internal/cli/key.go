@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os/user"
 	"time"
@@ -26,7 +27,7 @@ type keyCreateCmd struct {
 
 // Help implements kong's longer help.
 func (keyCreateCmd) Help() string {
-	return `Works directly on the store, whether or not a server runs: whoever can read the data directory may.
+	return `Works directly on the store of a server that has started once, whether or not it runs: whoever can read the data directory may.
 A running server knows the key within a second.
 
   gantry key create app --label "web backend" --expires 365d`
@@ -34,7 +35,7 @@ A running server knows the key within a second.
 
 // Run implements the command.
 func (c *keyCreateCmd) Run(e *env) error {
-	return withAccess(e, func(s *access.Service) error {
+	return withAccess(e, app.OpenAccess, func(s *access.Service) error {
 		spec := access.KeySpec{Role: access.Role(c.Role), Label: c.Label, Owner: c.Owner}
 		if c.Expires > 0 {
 			spec.ExpiresAt = now().Add(time.Duration(c.Expires))
@@ -56,7 +57,7 @@ type keyListCmd struct{}
 
 // Run implements the command.
 func (keyListCmd) Run(e *env) error {
-	return withAccess(e, func(s *access.Service) error {
+	return withAccess(e, app.InspectAccess, func(s *access.Service) error {
 		keys, err := s.List(e.ctx)
 		if err != nil {
 			return err
@@ -83,7 +84,7 @@ type keyRevokeCmd struct {
 
 // Run implements the command.
 func (c *keyRevokeCmd) Run(e *env) error {
-	return withAccess(e, func(s *access.Service) error {
+	return withAccess(e, app.OpenAccess, func(s *access.Service) error {
 		if err := s.Revoke(e.ctx, c.ID, operator(), c.Reason); err != nil {
 			return err
 		}
@@ -92,13 +93,15 @@ func (c *keyRevokeCmd) Run(e *env) error {
 	})
 }
 
-// withAccess opens the store for a change by the operator of this machine.
-func withAccess(e *env, fn func(*access.Service) error) error {
+type openFunc func(context.Context, config.Config, func() time.Time) (*access.Service, func() error, error)
+
+// withAccess opens the keys for the operator of this machine.
+func withAccess(e *env, open openFunc, fn func(*access.Service) error) error {
 	cfg, err := loadConfig(e)
 	if err != nil {
 		return usageError{err}
 	}
-	s, release, err := app.OpenAccess(e.ctx, cfg, now)
+	s, release, err := open(e.ctx, cfg, now)
 	if err != nil {
 		return err
 	}

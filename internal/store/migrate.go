@@ -76,6 +76,16 @@ func refuseNewer(ctx context.Context, p *goose.Provider) error {
 
 // wantCurrent refuses a schema that is not exactly this binary's.
 func (db *DB) wantCurrent(ctx context.Context) error {
+	// First, since goose makes its table where there is none.
+	var n int64
+	err := db.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM goose_db_version`).Scan(&n)
+	switch {
+	case err == nil:
+	case db.dialect.away(err):
+		return db.dialect.explain("store.Inspect", err)
+	default:
+		return errors.New("store: this database holds no gantry store: " + startOnce)
+	}
 	p, err := db.provider()
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -351,8 +352,10 @@ func TestPinFact(t *testing.T) {
 
 func TestInspect(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
-		if _, err := store.Inspect(t.Context(), store.Options{URL: url}); err == nil {
-			t.Fatal("an empty database passes for a store")
+		for range 2 { // the first look has left nothing behind
+			if _, err := store.Inspect(t.Context(), store.Options{URL: url}); err == nil || !strings.Contains(err.Error(), "start gantry serve once, or") {
+				t.Fatalf("an empty database: %v", err)
+			}
 		}
 		db, err := store.Open(t.Context(), store.Options{URL: url})
 		if err != nil {

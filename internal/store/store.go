@@ -54,12 +54,15 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	return db, nil
 }
 
+// startOnce is what to do where no store is.
+const startOnce = "start gantry serve once, or name the configuration that it runs with"
+
 // Inspect connects for reading what is there: it changes nothing, and wants
 // the schema of this binary.
 func Inspect(ctx context.Context, o Options) (*DB, error) {
 	if path, ok := strings.CutPrefix(o.URL, "sqlite:"); ok {
 		if _, err := os.Stat(path); err != nil {
-			return nil, fmt.Errorf("store: there is no database at %s: start gantry serve once, or name the configuration that it runs with", path)
+			return nil, fmt.Errorf("store: there is no database at %s: %s", path, startOnce)
 		}
 	}
 	db, err := connect(ctx, o)
