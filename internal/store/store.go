@@ -15,8 +15,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // database/sql driver "pgx"
-	_ "modernc.org/sqlite"             // database/sql driver "sqlite"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite" // database/sql driver "sqlite"
 
 	"avalo.app/gantry/internal/audit"
 )
@@ -132,11 +133,22 @@ func (db *DB) openSQLite(path string) error {
 }
 
 func (db *DB) openPostgres(o Options) error {
-	pool, err := sql.Open("pgx", o.URL)
+	// sql.Open would parse the URL only when it connects.
+	cfg, err := pgx.ParseConfig(o.URL)
 	if err != nil {
-		// The driver's error may repeat the URL, and with it a password.
+		// The parser's error may repeat the URL, and with it a password.
 		return errors.New("store: the PostgreSQL URL cannot be parsed; check its user, host, port and options")
 	}
+	// Errors of connecting name host and database. An @ in either is what an
+	// unescaped password leaves there.
+	names := cfg.Host + cfg.Database
+	for _, f := range cfg.Fallbacks {
+		names += f.Host
+	}
+	if strings.Contains(names, "@") {
+		return errors.New("store: the PostgreSQL URL has an @ in its host or database: write an @ or / of a password as %40 or %2F")
+	}
+	pool := stdlib.OpenDB(*cfg)
 	n := o.MaxConns
 	if n == 0 {
 		n = 8
