@@ -87,7 +87,7 @@ func (d dialect) retryable(err error) bool {
 
 // away reports whether err means that the store cannot be used now, rather
 // than that the statement was wrong: no connection, no answer in time, no
-// space, a server that is starting or going down.
+// space, a server that is starting or going down or only reads.
 func (d dialect) away(err error) bool {
 	var lite *sqlite.Error
 	if errors.As(err, &lite) {
@@ -104,7 +104,7 @@ func (d dialect) away(err error) bool {
 		case "08", "53", "57", "58": // connection, resources, operator, system
 			return true
 		}
-		return d.retryable(err)
+		return pg.Code == "25006" || d.retryable(err) // a standby, or a primary that became one
 	}
 	var connect *pgconn.ConnectError
 	var network net.Error
@@ -123,5 +123,5 @@ func (d dialect) explain(op string, err error) error {
 		return fmt.Errorf("%s: %w", op, err)
 	}
 	return &fault.Error{Code: fault.ServiceDegraded, Op: op, Err: err,
-		Msg: "the store cannot do this now: it is away, full or overloaded. If this was a change, read it back before you repeat it, or repeat it with the same Idempotency-Key"}
+		Msg: "the store cannot do this now: it is away, read-only, full or overloaded. If this was a change, read it back before you repeat it, or repeat it with the same Idempotency-Key"}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"avalo.app/gantry/internal/fault"
 	"avalo.app/gantry/internal/store"
 	"avalo.app/gantry/internal/store/storetest"
 )
@@ -40,6 +41,26 @@ func TestErrorsHoldNoPassword(t *testing.T) {
 				t.Errorf("%s: %s says %s", name, verb, text)
 			}
 		}
+	}
+}
+
+// TestReadOnlyServer: a write that reaches a standby fails as the store's being
+// away does, not as an error of ours.
+func TestReadOnlyServer(t *testing.T) {
+	url := storetest.Postgres(t)
+	db, err := store.Open(t.Context(), store.Options{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if db, err = store.Inspect(t.Context(), store.Options{URL: url + "?default_transaction_read_only=on"}); err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.PinFact(t.Context(), "k", "v"); fault.CodeOf(err) != fault.ServiceDegraded {
+		t.Error(err)
 	}
 }
 
