@@ -102,14 +102,13 @@ const (
 // startLeased runs what one node does for all: forgetting what is past its
 // retention.
 func (a *App) startLeased(ctx context.Context) {
-	r := &lease.Runner{Store: a.db, Holder: a.node, Log: a.o.Log}
+	r := &lease.Runner{Store: a.db, Holder: a.node, Log: a.o.Log, Report: a.watch(sweepName)}
 	a.loops.Go(func() {
 		err := r.Run(ctx, sweepName, sweepLease, sweepPeriod, func(ctx context.Context, h lease.Held) error {
 			before := a.o.Now().Add(-time.Duration(a.config().RateLimit.ViolationsRetention))
-			if err := drain(func() (int64, error) { return a.db.PruneViolations(ctx, before, sweepRows, h) }); err != nil {
-				return err
-			}
-			return drain(func() (int64, error) { return a.db.SweepIdempotency(ctx, a.o.Now(), sweepRows, h) })
+			return errors.Join( // the failure of one is no reason to keep what the other forgets
+				drain(func() (int64, error) { return a.db.PruneViolations(ctx, before, sweepRows, h) }),
+				drain(func() (int64, error) { return a.db.SweepIdempotency(ctx, a.o.Now(), sweepRows, h) }))
 		})
 		if err != nil && ctx.Err() == nil {
 			a.o.Log.Error("leased work ended", "error", err)

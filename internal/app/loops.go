@@ -32,13 +32,12 @@ func (a *App) startLoops(ctx context.Context) {
 	a.startLeased(ctx)
 }
 
-// every runs fn at an interval until ctx ends. A failure degrades the health
-// word, and is logged when it begins and when it ends, not at every turn.
+// every runs fn at an interval until ctx ends; see watch.
 func (a *App) every(ctx context.Context, d time.Duration, name string, fn func(context.Context) error) {
 	a.loops.Go(func() {
 		t := time.NewTicker(d)
 		defer t.Stop()
-		failing := false
+		report := a.watch(name)
 		for {
 			select {
 			case <-ctx.Done():
@@ -48,19 +47,30 @@ func (a *App) every(ctx context.Context, d time.Duration, name string, fn func(c
 			once, cancel := context.WithTimeout(ctx, storeTimeout)
 			err := fn(once)
 			cancel()
-			switch {
-			case err != nil && ctx.Err() != nil:
+			if err != nil && ctx.Err() != nil {
 				return
-			case err != nil && !failing:
-				a.failing.Add(1)
-				a.o.Log.Error("background work fails", "work", name, "error", err)
-			case err == nil && failing:
-				a.failing.Add(-1)
-				a.o.Log.Info("background work succeeds again", "work", name)
 			}
-			failing = err != nil
+			report(err)
 		}
 	})
+}
+
+// watch returns what is told how each turn of one background work went, from
+// one goroutine. A failure degrades the health word, and is logged when it
+// begins and when it ends, not at every turn.
+func (a *App) watch(name string) func(error) {
+	failing := false
+	return func(err error) {
+		switch {
+		case err != nil && !failing:
+			a.failing.Add(1)
+			a.o.Log.Error("background work fails", "work", name, "error", err)
+		case err == nil && failing:
+			a.failing.Add(-1)
+			a.o.Log.Info("background work succeeds again", "work", name)
+		}
+		failing = err != nil
+	}
 }
 
 // poller returns the loop that notices changes made by other nodes and by

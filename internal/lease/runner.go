@@ -3,6 +3,7 @@ package lease
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -19,6 +20,10 @@ type Runner struct {
 	Store  Store
 	Holder string // this node, for people
 	Log    *slog.Logger
+	// Report is told how each turn went, one after another: nil, also when
+	// another node has the lease, or why the lease could not be asked for or
+	// fn failed. A lease that is lost meanwhile is no failure.
+	Report func(error)
 }
 
 // Run calls fn at once and then every so often, on whichever one node holds
@@ -29,7 +34,7 @@ type Runner struct {
 //
 // fn's context ends when the lease is lost, or could not be renewed in time.
 // A fn that does not notice is held off by the fence of its Held, which it
-// passes to every write. An error of fn is logged, and fn is called again
+// passes to every write. An error of fn is reported, and fn is called again
 // at its time.
 func (r *Runner) Run(ctx context.Context, name string, ttl, every time.Duration, fn func(ctx context.Context, h Held) error) error {
 	for ctx.Err() == nil {
@@ -40,8 +45,10 @@ func (r *Runner) Run(ctx context.Context, name string, ttl, every time.Duration,
 		switch {
 		case ok && err == nil:
 			r.hold(ctx, h, ttl, until, every, fn)
-		case err != nil && ctx.Err() == nil:
-			r.Log.Error("cannot acquire a lease", "lease", name, "error", err)
+		case err == nil:
+			r.Report(nil)
+		case ctx.Err() == nil:
+			r.Report(fmt.Errorf("acquire the lease: %w", err))
 		}
 		wait(ctx, ttl/3)
 	}
@@ -57,8 +64,8 @@ func (r *Runner) hold(ctx context.Context, h Held, ttl time.Duration, until time
 		cancel(r.renew(held, h, ttl, until))
 	}()
 	for {
-		if err := fn(held, h); err != nil && held.Err() == nil {
-			r.Log.Error("background work failed", "work", h.Name, "error", err)
+		if err := fn(held, h); held.Err() == nil {
+			r.Report(err)
 		}
 		if !wait(held, every) {
 			break

@@ -3,11 +3,14 @@ package lease_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"avalo.app/gantry/internal/lease"
 )
@@ -74,7 +77,7 @@ func (s *table) ReleaseLease(_ context.Context, h lease.Held) error {
 func node(ctx context.Context, s lease.Store, name string, fn func(context.Context, lease.Held) error) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error)
-	r := &lease.Runner{Store: s, Holder: name, Log: slog.New(slog.DiscardHandler)}
+	r := &lease.Runner{Store: s, Holder: name, Log: slog.New(slog.DiscardHandler), Report: func(error) {}}
 	go func() { done <- r.Run(ctx, "work", ttl, every, fn) }()
 	return func() {
 		cancel()
@@ -209,6 +212,42 @@ func TestAcquireFailures(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestReports: every turn is reported as it went, also those of a node that
+// waits for the lease.
+func TestReports(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s table
+		s.until = time.Now().Add(ttl / 2) // somebody else's: free at the second try
+		s.fail = once("acquire")
+		var mu sync.Mutex
+		var got []string
+		r := &lease.Runner{Store: &s, Holder: "a", Log: slog.New(slog.DiscardHandler), Report: func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, fmt.Sprint(err))
+		}}
+		ctx, cancel := context.WithCancel(t.Context())
+		turns := 0
+		var done sync.WaitGroup
+		done.Go(func() {
+			_ = r.Run(ctx, "work", ttl, every, func(context.Context, lease.Held) error {
+				if turns++; turns == 1 {
+					return errors.New("broken")
+				}
+				return nil
+			})
+		})
+		time.Sleep(ttl + every + time.Second)
+		synctest.Wait()
+		cancel()
+		done.Wait()
+		want := []string{"acquire the lease: no answer", "<nil>", "broken", "<nil>"}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Error(d)
+		}
+	})
 }
 
 func TestReleaseFailureEndsTheRun(t *testing.T) {
