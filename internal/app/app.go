@@ -61,6 +61,7 @@ type App struct {
 	listener net.Listener
 	storeErr atomic.Pointer[error]
 	failing  atomic.Int32 // background loops whose last turn failed
+	dead     chan error   // see Dead
 
 	bootstrap string // the admin key made at this start, shown once
 	reloading sync.Mutex
@@ -83,7 +84,7 @@ func (a *App) onStop(name string, fn func(context.Context) error) {
 // brings its schema forward and loads what the node keeps. After an error
 // everything is released.
 func New(ctx context.Context, cfg config.Config, o Options) (*App, error) {
-	a := &App{o: o, node: rand.Text()[:12], registry: prometheus.NewRegistry()}
+	a := &App{o: o, node: rand.Text()[:12], registry: prometheus.NewRegistry(), dead: make(chan error, 1)}
 	a.cfg.Store(&cfg)
 	for _, step := range []func(context.Context) error{
 		// The first admin key is made last but for what cannot fail on a valid
@@ -195,11 +196,15 @@ func (a *App) Start(ctx context.Context) error {
 	a.startLoops(loops)
 	go func() {
 		if err := a.server.Serve(a.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			a.o.Log.Error("the HTTP server ended", "error", err)
+			a.dead <- fmt.Errorf("the HTTP server ended: %w", err)
 		}
 	}()
 	return nil
 }
+
+// Dead receives why the HTTP server ended, if it does before Stop. Nothing
+// answers from then on: stop, and let whoever watches the process start anew.
+func (a *App) Dead() <-chan error { return a.dead }
 
 // Handler is the whole HTTP surface.
 func (a *App) Handler() http.Handler { return a.server.Handler }

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -43,6 +44,38 @@ func TestFirstKeyOutlivesFailedStart(t *testing.T) {
 	defer func() { _ = a.Stop(context.Background()) }()
 	if a.BootstrapKey() == "" {
 		t.Error("the admin key went with the failed start")
+	}
+}
+
+// TestDeadListener: a program whose socket is gone says so; one that is
+// stopped does not.
+func TestDeadListener(t *testing.T) {
+	for _, dies := range []bool{true, false} {
+		cfg := config.Default()
+		cfg.DataDir, cfg.Server.Listen = t.TempDir(), "127.0.0.1:0"
+		a, err := open(t, cfg, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if dies {
+			if err := a.CloseListener(); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-a.Dead(); !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+		}
+		if err := a.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+		select {
+		case err := <-a.Dead():
+			t.Errorf("dead after a stop: %v", err)
+		default:
+		}
 	}
 }
 

@@ -53,11 +53,15 @@ func (c *serveCmd) Run(e *env) error {
 	signal.Notify(hup, syscall.SIGHUP) // before Ready: unheard, it ends the process
 	defer signal.Stop(hup)
 	announce(e.stdio.Out, a)
-	wait(e.ctx, hup, a, log)
+	dead := wait(e.ctx, hup, a.Dead(), func() {
+		if _, err := a.Reload(e.ctx, "system:sighup"); err != nil {
+			log.Error("the configuration was not reloaded; the old one stays in force", "error", err)
+		}
+	})
 	log.Info("stopping")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), time.Duration(cfg.Server.ShutdownGrace)+stopTimeout)
 	defer cancel()
-	return a.Stop(ctx)
+	return errors.Join(dead, a.Stop(ctx))
 }
 
 func (c *serveCmd) load(e *env) (config.Config, error) {
@@ -71,16 +75,17 @@ func (c *serveCmd) load(e *env) (config.Config, error) {
 	return cfg, err
 }
 
-// wait returns when the program is told to stop, and reloads at each hup.
-func wait(ctx context.Context, hup <-chan os.Signal, a *app.App, log *slog.Logger) {
+// wait returns nil when the program is told to stop, or why it died before,
+// and reloads at each hup.
+func wait(ctx context.Context, hup <-chan os.Signal, dead <-chan error, reload func()) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
+		case err := <-dead:
+			return err
 		case <-hup:
-			if _, err := a.Reload(ctx, "system:sighup"); err != nil {
-				log.Error("the configuration was not reloaded; the old one stays in force", "error", err)
-			}
+			reload()
 		}
 	}
 }

@@ -1,0 +1,4 @@
+package app
+
+// CloseListener takes the socket away from under the server.
+func (a *App) CloseListener() error { return a.listener.Close() }

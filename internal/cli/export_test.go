@@ -1,0 +1,4 @@
+package cli
+
+// Wait is wait.
+var Wait = wait
