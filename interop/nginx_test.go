@@ -1,6 +1,7 @@
 package interop_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -105,6 +106,46 @@ func get(t *testing.T, user, url string) (int, http.Header, string) {
 		t.Fatal(err)
 	}
 	return res.StatusCode, res.Header, string(b)
+}
+
+// newKey makes a key of the role.
+func newKey(t *testing.T, p *gantrytest.Process, role string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.URL+"/v1/keys", strings.NewReader(`{"role":"`+role+`","label":"nginx"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+p.Key)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var made struct{ Secret string }
+	if err := json.NewDecoder(res.Body).Decode(&made); err != nil || made.Secret == "" {
+		t.Fatalf("%d: %v", res.StatusCode, err)
+	}
+	return made.Secret
+}
+
+// TestNginxMisconfigured: with a wrong key nothing passes, and nothing looks
+// like a limit; the documented table says what the client sees.
+func TestNginxMisconfigured(t *testing.T) {
+	p := gantrytest.Start(t, gantrytest.Options{Binary: binary})
+	app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request reached the app") }))
+	defer app.Close()
+	for name, c := range map[string]struct {
+		key  string
+		want int
+	}{
+		"no such key":           {"gk_nonsense", http.StatusUnauthorized},
+		"a key of another role": {newKey(t, p, "moderator"), http.StatusInternalServerError},
+	} {
+		front := startNginx(t, p.URL, c.key, app.URL)
+		if status, h, body := get(t, "alice", front+"/messages"); status != c.want {
+			t.Errorf("%s: %d, want %d: %v %s", name, status, c.want, h, body)
+		}
+	}
 }
 
 // TestNginx: auth_request with the documented lines limits real requests,
