@@ -20,7 +20,7 @@ type Override struct {
 
 	// Multiplier scales limit and burst of every rule whose scope holds
 	// Dimension, in thousandths (1500: half as much again); results are
-	// rounded down and are at least 1. 0: no scaling.
+	// rounded down and lie between 1 and MaxLimit. 0: no scaling.
 	Multiplier int64
 	Exempt     bool      // allowed without counting
 	BlockUntil time.Time // refused until then
@@ -80,11 +80,12 @@ type overrideKey struct {
 	action    string
 }
 
-// scaled returns v times the multiplier (thousandths), rounded down, at
-// least 1; 0 stays 0.
+// scaled returns v times the multiplier (thousandths), rounded down, between 1
+// and MaxLimit: several multipliers of one subject follow upon each other, and
+// must not overflow. 0 stays 0.
 func scaled(v, thousandths int64) int64 {
 	if v == 0 {
 		return 0
 	}
-	return max(1, v/1000*thousandths+v%1000*thousandths/1000)
+	return min(max(1, v/1000*thousandths+v%1000*thousandths/1000), MaxLimit)
 }

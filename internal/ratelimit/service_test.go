@@ -307,6 +307,18 @@ func TestOverrides(t *testing.T) {
 			t.Errorf("%d of another user's passed, want 2", n)
 		}
 	})
+	t.Run("stacked multipliers stay in range", func(t *testing.T) {
+		for _, c := range []struct{ multiplier, want int64 }{{ratelimit.MaxMultiplier, ratelimit.MaxLimit}, {1, 1}} {
+			b := newBench(t, one("X", ratelimit.Policy{Rules: []ratelimit.Rule{{Scope: ratelimit.User | ratelimit.IP, Limit: 1_000_000}}}))
+			for _, action := range []string{"X", ratelimit.AnyAction} {
+				set(t, b, ratelimit.Override{Dimension: ratelimit.User, Action: action, Multiplier: c.multiplier}, "alice")
+				set(t, b, ratelimit.Override{Dimension: ratelimit.IP, Action: action, Multiplier: c.multiplier}, alice.IP)
+			}
+			if v := b.check(t, "X", alice); !v.Allowed || v.Limit != c.want || v.Remaining != c.want-1 {
+				t.Errorf("four times %d thousandths: %+v, want a limit of %d", c.multiplier, v, c.want)
+			}
+		}
+	})
 	t.Run("exempt until it expires", func(t *testing.T) {
 		b := newBench(t, one("X", ratelimit.Policy{}))
 		set(t, b, ratelimit.Override{Dimension: ratelimit.User, Exempt: true}, "alice")
