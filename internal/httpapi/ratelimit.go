@@ -89,7 +89,7 @@ func (s *Server) getPolicy(_ context.Context, in *ActionPath) (*policyOutput, er
 type putPolicyInput struct {
 	ActionPath
 	Reason    string  `query:"reason" maxLength:"500" doc:"Why, for the audit log"`
-	IfVersion version `query:"ifVersion" doc:"The version you read (0: never set by the API); CONFLICT if it moved on. Absent: any"`
+	IfVersion version `query:"ifVersion" minimum:"0" doc:"The version you read (0: never set by the API); CONFLICT if it moved on. Absent: any"`
 	Body      api.PolicySpec
 }
 
@@ -108,7 +108,7 @@ func (s *Server) putPolicy(ctx context.Context, in *putPolicyInput) (*policyOutp
 type resetPolicyInput struct {
 	ActionPath
 	Reason    string  `query:"reason" maxLength:"500" doc:"Why, for the audit log"`
-	IfVersion version `query:"ifVersion" doc:"The version you read; CONFLICT if it moved on. Absent: any"`
+	IfVersion version `query:"ifVersion" minimum:"0" doc:"The version you read; CONFLICT if it moved on. Absent: any"`
 }
 
 func (s *Server) resetPolicy(ctx context.Context, in *resetPolicyInput) (*struct{}, error) {
