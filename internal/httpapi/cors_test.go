@@ -28,6 +28,7 @@ func TestCORS(t *testing.T) {
 				{"POST", "/callable/checkRateLimit", good, "Bearer " + f.key}, {"POST", "/callable/checkRateLimit", `{}`, "Bearer " + f.key},
 				{"POST", "/callable/pack100_healthCheck", `{"data":null}`, ""}, {"GET", "/callable/pack100_healthCheck", "", ""},
 				{"POST", "/callable/checkRateLimit", good, "Bearer gk_bad"}, {"OPTIONS", "/callable/checkRateLimit", "", ""},
+				{"POST", "/callable/noSuch", good, ""}, {"GET", "/callable/checkRateLimit", "", ""},
 			} {
 				w := f.do(r.method, r.path, r.body, "Origin", c.origin, "Authorization", r.auth)
 				if got := w.Header().Get("Access-Control-Allow-Origin"); got != c.want {

@@ -173,6 +173,9 @@ func (w *recorder) code() int {
 
 // noRoute answers what no route matches: 405 when another method would.
 func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) {
+	if isCallable(r) {
+		s.allowOrigin(w, r)
+	}
 	var allow []string
 	for _, m := range []string{"GET", "POST", "PUT", "DELETE"} {
 		probe := r.Clone(r.Context())
