@@ -83,6 +83,7 @@ func (s *Server) authFailed(r *http.Request, reason string, cause error) error {
 func (s *Server) tooManyFailures(r *http.Request) error {
 	v, err := s.d.Limits.Peek(r.Context(), s.failureRequest(r))
 	if err == nil && !v.Allowed {
+		s.metrics.authFailures.WithLabelValues("limited").Inc()
 		return limited(v, 1)
 	}
 	return nil

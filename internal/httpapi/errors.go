@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -28,7 +29,11 @@ func (s *Server) problem(c caller, err error) *api.Problem {
 		}
 	}
 	if f.Code == fault.Internal || f.Code == fault.ServiceDegraded {
-		s.d.Log.Error("request failed", "requestId", c.requestID, "error", err.Error())
+		level := slog.LevelError
+		if errors.Is(err, context.Canceled) { // nothing failed: nobody waits for the answer
+			level = slog.LevelDebug
+		}
+		s.d.Log.Log(context.Background(), level, "request failed", "requestId", c.requestID, "error", err.Error())
 	}
 	p := c.problem(f)
 	if f.Code == fault.Internal {

@@ -28,7 +28,7 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 		checks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gantry_ratelimit_checks_total",
 			Help: "Rate limit decisions, by action, mode and outcome (allowed or refused)."}, []string{"action", "mode", "outcome"}),
 		authFailures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gantry_auth_failures_total",
-			Help: "Requests refused for their credential: none, invalid or denied."}, []string{"reason"}),
+			Help: "Requests refused for their credential: none, invalid, denied, or limited (not looked at after too many failures)."}, []string{"reason"}),
 	}
 	reg.MustRegister(m.requests, m.duration, m.checks, m.authFailures)
 	return m
