@@ -2,12 +2,14 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"avalo.app/gantry/internal/fault"
@@ -41,7 +43,7 @@ func decodeCallable(body io.Reader, in any) error {
 	}
 	var envelope map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &envelope); err != nil {
-		return badJSON(err)
+		return badJSON(err, "body")
 	}
 	data, ok := envelope["data"]
 	if !ok || len(envelope) != 1 {
@@ -52,21 +54,26 @@ func decodeCallable(body io.Reader, in any) error {
 		return nil
 	}
 	if err := json.Unmarshal(data, in); err != nil {
-		return badJSON(err)
+		return badJSON(err, "data")
 	}
 	return nil
 }
 
 // badJSON says where a body stops being what was expected, without its text.
-func badJSON(err error) error {
+// whole names what was decoded.
+func badJSON(err error, whole string) error {
 	f := fault.Field{Problem: "not valid JSON"}
 	var typ *json.UnmarshalTypeError
 	var syn *json.SyntaxError
 	msg := "the body is not valid JSON"
 	switch {
 	case errors.As(err, &typ):
-		f = fault.Field{Field: typ.Field, Problem: "wrong type", Actual: typ.Value, Limit: typ.Type.String()}
-		msg = typ.Field + " has the wrong type: it is a JSON " + typ.Value
+		want, have := "object", typ.Value
+		if typ.Type.Kind() == reflect.String {
+			want = "string"
+		}
+		f = fault.Field{Field: cmp.Or(typ.Field, whole), Problem: "wrong type", Actual: have, Limit: want}
+		msg = f.Field + " has the wrong type: it is a JSON " + have + " and must be a JSON " + want
 	case errors.As(err, &syn):
 		f.Actual = syn.Offset
 		msg = "the body is not valid JSON; details.actual is the byte where it breaks"

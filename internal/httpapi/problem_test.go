@@ -150,6 +150,26 @@ func TestLanguages(t *testing.T) {
 	}
 }
 
+// TestCallableTypes: what a callable's field must be is said in the words of
+// JSON, not of Go.
+func TestCallableTypes(t *testing.T) {
+	f := newFixture(t, nil)
+	for body, want := range map[string]map[string]any{
+		`{"data":{"userId":5,"action":"LOGIN"}}`: {"field": "userId", "problem": "wrong type", "actual": "number", "limit": "string"},
+		`{"data":"LOGIN"}`:                       {"field": "data", "problem": "wrong type", "actual": "string", "limit": "object"},
+		`["LOGIN"]`:                              {"field": "body", "problem": "wrong type", "actual": "array", "limit": "object"},
+	} {
+		w := f.do("POST", "/callable/checkRateLimit", body)
+		var got api.CallableError
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 400 {
+			t.Fatalf("%s: %d %s, %v", body, w.Code, w.Body, err)
+		}
+		if d := cmp.Diff(any(want), got.Error.Details.Details); d != "" {
+			t.Errorf("%s: %s", body, d)
+		}
+	}
+}
+
 // TestBodyTooLarge: every way of reading a body has the configured bound, and
 // says it.
 func TestBodyTooLarge(t *testing.T) {
