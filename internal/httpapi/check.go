@@ -18,6 +18,19 @@ type buffers struct {
 
 var bufferPool = sync.Pool{New: func() any { return &buffers{in: make([]byte, 0, 1024), out: make([]byte, 0, 512)} }}
 
+// maxPooled bounds what one pair of buffers keeps from use to use, in bytes:
+// bodies up to server.max_body are read, and the usual one has 100.
+const maxPooled = 16 << 10
+
+// release gives b back for reuse, unless a huge body has made it huge.
+func (b *buffers) release() {
+	if !b.huge() {
+		bufferPool.Put(b)
+	}
+}
+
+func (b *buffers) huge() bool { return cap(b.in) > maxPooled }
+
 // check decides and charges: the hot path. 200 with the verdict, or 429 with
 // the verdict as details of RATE_LIMITED.
 func (s *Server) check(w http.ResponseWriter, r *http.Request) { s.decide(w, r, true) }
@@ -27,7 +40,7 @@ func (s *Server) peek(w http.ResponseWriter, r *http.Request) { s.decide(w, r, f
 
 func (s *Server) decide(w http.ResponseWriter, r *http.Request, take bool) {
 	b := bufferPool.Get().(*buffers)
-	defer bufferPool.Put(b)
+	defer b.release()
 	var err error
 	if b.in, err = readAll(r.Body, b.in[:0]); err != nil {
 		s.fail(w, r, err)

@@ -196,6 +196,15 @@ func TestBodyTooLarge(t *testing.T) {
 	}
 }
 
+// TestHugeBuffers: a huge body's buffer is not kept, a usual one's is.
+func TestHugeBuffers(t *testing.T) {
+	for n, want := range map[int]bool{200: true, 4 << 10: true, 1 << 20: false} {
+		if got := httpapi.KeepsBuffer(n); got != want {
+			t.Errorf("the buffer of %d bytes is kept: %t, want %t", n, got, want)
+		}
+	}
+}
+
 // TestBodyAllowed: a bound above huma's own 1 MiB holds for typed routes too.
 func TestBodyAllowed(t *testing.T) {
 	f := newFixture(t, func(d *httpapi.Deps) { d.MaxBody = 4 << 20 })
