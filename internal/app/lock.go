@@ -19,14 +19,23 @@ func lockDir(dir string) (release func() error, err error) {
 		return nil, err
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		holder, _ := os.ReadFile(f.Name())
-		return nil, errors.Join(fmt.Errorf("%s is in use by another gantry (pid %s): stop it, or give this one another data_dir",
-			dir, strings.TrimSpace(string(holder))), f.Close())
+		return nil, errors.Join(notLocked(f.Name(), err), f.Close())
 	}
 	if err := errors.Join(f.Truncate(0), writeAt(f, strconv.Itoa(os.Getpid())+"\n")); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f.Close, nil
+}
+
+// notLocked explains why the lock at path was not given.
+func notLocked(path string, err error) error {
+	dir := filepath.Dir(path)
+	if !errors.Is(err, syscall.EWOULDBLOCK) { // a file system without locks, or out of them
+		return fmt.Errorf("data_dir: %s cannot be locked: %w; put it on a local file system", dir, err)
+	}
+	holder, _ := os.ReadFile(path)
+	return fmt.Errorf("%s is in use by another gantry (pid %s): stop it, or give this one another data_dir",
+		dir, strings.TrimSpace(string(holder)))
 }
 
 func writeAt(f *os.File, s string) error {

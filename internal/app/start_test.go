@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -101,6 +102,21 @@ func TestReadyNeedsFreshKeys(t *testing.T) {
 	now = now.Add(time.Duration(cfg.Access.KeysStaleAfter) + time.Second)
 	if got := ready(); got != http.StatusServiceUnavailable {
 		t.Errorf("with stale keys: %d", got)
+	}
+}
+
+// TestLock: another holder is named; any other failure is not taken for one.
+func TestLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	if err := os.WriteFile(path, []byte("4711\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for cause, want := range map[syscall.Errno]string{
+		syscall.EWOULDBLOCK: "in use by another gantry (pid 4711)", syscall.ENOLCK: "no locks available", syscall.ENOTSUP: "not supported",
+	} {
+		if err := app.NotLocked(path, cause); !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "in use") != (cause == syscall.EWOULDBLOCK) {
+			t.Errorf("%v: %v", cause, err)
+		}
 	}
 }
 
