@@ -30,6 +30,9 @@ type Problem struct {
 
 	// Language is the language of Message; it travels as Content-Language.
 	Language string `json:"-"`
+	// CallableStatus is the status word on a callable where old clients know
+	// another one than the catalogue's; "" elsewhere.
+	CallableStatus string `json:"-"`
 }
 
 // CallableError is an error answer of the Firebase callable protocol.
@@ -64,6 +67,9 @@ func (p *Problem) Callable() (CallableError, int) {
 	status := "INTERNAL"
 	if info, ok := Lookup(p.Code); ok {
 		status = info.CallableStatus
+	}
+	if p.CallableStatus != "" {
+		status = p.CallableStatus
 	}
 	return CallableError{CallableBody{Status: status, Message: p.Message, Details: CallableDetails{
 		Code: p.Code, Message: p.Message, Retryable: p.Retryable, RetryAfterSeconds: p.RetryAfterSeconds, Retry: p.Retry,

@@ -22,6 +22,12 @@ const (
 	ReloadConfig    Permission = "config.reload"
 	ReadMetrics     Permission = "metrics.read"
 	ReadDiagnostics Permission = "diagnostics.read"
+
+	UseSignups        Permission = "signups.use"
+	ReadLaunch        Permission = "launch.read"
+	ReadLaunchHistory Permission = "launch.history.read"
+	WriteLaunch       Permission = "launch.write"
+	ManageGuests      Permission = "guests.manage" // invites, allowlist, waitlist
 )
 
 // Roles returns the roles that hold p, in rising order; nil for a
@@ -30,12 +36,12 @@ func Roles(p Permission) []Role {
 	switch p {
 	case ReadPublic:
 		return []Role{Public, App, Moderator, Admin}
-	case CheckLimits, UseIdempotency:
+	case CheckLimits, UseIdempotency, UseSignups:
 		return []Role{App, Admin}
-	case ReadViolations, ReadPolicies, ReadOverrides, ReadMetrics:
+	case ReadViolations, ReadPolicies, ReadOverrides, ReadMetrics, ReadLaunch:
 		return []Role{Moderator, Admin}
 	case WritePolicies, WriteOverrides, ManageKeys, ReadAudit, ReadConfig,
-		ReloadConfig, ReadDiagnostics:
+		ReloadConfig, ReadDiagnostics, ReadLaunchHistory, WriteLaunch, ManageGuests:
 		return []Role{Admin}
 	}
 	return nil

@@ -12,7 +12,6 @@ import (
 	"avalo.app/gantry/internal/access"
 	"avalo.app/gantry/internal/config"
 	"avalo.app/gantry/internal/idempotency"
-	"avalo.app/gantry/internal/lease"
 	"avalo.app/gantry/internal/oidc"
 )
 
@@ -89,40 +88,6 @@ func OpenAccess(ctx context.Context, cfg config.Config, now func() time.Time) (s
 		return nil, nil, errors.Join(err, db.Close())
 	}
 	return s, db.Close, nil
-}
-
-// The leased work: one node does it, at this pace.
-const (
-	sweepName   = "sweep"
-	sweepLease  = 30 * time.Second
-	sweepPeriod = time.Minute
-	sweepRows   = 1000 // of one transaction
-)
-
-// startLeased runs what one node does for all: forgetting what is past its
-// retention.
-func (a *App) startLeased(ctx context.Context) {
-	r := &lease.Runner{Store: a.db, Holder: a.node, Log: a.o.Log, Report: a.watch(sweepName)}
-	a.loops.Go(func() {
-		err := r.Run(ctx, sweepName, sweepLease, sweepPeriod, func(ctx context.Context, h lease.Held) error {
-			before := a.o.Now().Add(-time.Duration(a.config().RateLimit.ViolationsRetention))
-			return errors.Join( // the failure of one is no reason to keep what the other forgets
-				drain(func() (int64, error) { return a.db.PruneViolations(ctx, before, sweepRows, h) }),
-				drain(func() (int64, error) { return a.db.SweepIdempotency(ctx, a.o.Now(), sweepRows, h) }))
-		})
-		if err != nil && ctx.Err() == nil {
-			a.o.Log.Error("leased work ended", "error", err)
-		}
-	})
-}
-
-// drain repeats a bounded delete until it finds less than a full batch.
-func drain(batch func() (int64, error)) error {
-	for {
-		if n, err := batch(); err != nil || n < sweepRows {
-			return err
-		}
-	}
 }
 
 // quietServerLog sends the HTTP server's own complaints (broken handshakes,

@@ -23,8 +23,10 @@ import (
 	"avalo.app/gantry/internal/access"
 	"avalo.app/gantry/internal/config"
 	"avalo.app/gantry/internal/counters/memory"
+	"avalo.app/gantry/internal/geoip"
 	"avalo.app/gantry/internal/httpapi"
 	"avalo.app/gantry/internal/idempotency"
+	"avalo.app/gantry/internal/launch"
 	"avalo.app/gantry/internal/ratelimit"
 	"avalo.app/gantry/internal/store"
 )
@@ -45,13 +47,19 @@ type App struct {
 	o   Options
 	cfg atomic.Pointer[config.Config]
 
-	db       *store.DB
-	hasher   *ratelimit.Hasher
-	counters *memory.Counters
-	limits   *ratelimit.Service
-	access   *access.Service
-	idem     *idempotency.Service
-	proxies  atomic.Pointer[httpapi.Proxies]
+	db     *store.DB
+	hasher *ratelimit.Hasher
+
+	launchHasher *launch.Hasher
+	counters     *memory.Counters
+	limits       *ratelimit.Service
+	access       *access.Service
+	idem         *idempotency.Service
+	control      *launch.Control
+	signups      *launch.Signups
+	guests       *launch.Guests
+	geo          *geoip.Database // nil: none is configured
+	proxies      atomic.Pointer[httpapi.Proxies]
 
 	verifiers map[oidcID]access.VerifyFunc // under reloading, after New
 	registry  *prometheus.Registry
@@ -89,7 +97,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (*App, error) {
 	for _, step := range []func(context.Context) error{
 		// The first admin key is made last but for what cannot fail on a valid
 		// configuration: a start that fails later would take it along unseen.
-		a.takeDataDir, a.openStore, a.openCounters, a.openLimits, a.listen, a.openAccess, a.openHTTP,
+		a.takeDataDir, a.openStore, a.openCounters, a.openLimits, a.listen, a.openAccess, a.openLaunch, a.openHTTP,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.unwind(ctx))
@@ -136,7 +144,7 @@ func (a *App) openCounters(ctx context.Context) error {
 	if len(text) < minHashKey {
 		return fmt.Errorf("secrets.hash_key: the key has %d characters and needs at least %d: hashes of addresses under a short key can be guessed", len(text), minHashKey)
 	}
-	a.hasher = ratelimit.NewHasher(hashKey(text))
+	a.hasher, a.launchHasher = ratelimit.NewHasher(hashKey(text)), launch.NewHasher(launchHashKey(text))
 	fingerprint := a.hasher.Fingerprint()
 	if err := a.db.PinFact(ctx, "hash_key", hex.EncodeToString(fingerprint[:8])); err != nil {
 		return err

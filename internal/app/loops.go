@@ -93,6 +93,11 @@ func (a *App) poller() func(context.Context) error {
 				return err
 			}
 		}
+		// The launch state is read at every turn, too: its counts move with every
+		// signup, and its age tells how long the store has not answered.
+		if err := a.control.Refresh(ctx); err != nil {
+			return err
+		}
 		seen = revs
 		return nil
 	}

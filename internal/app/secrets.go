@@ -83,3 +83,10 @@ func hashKey(text string) (key [16]byte) {
 	copy(key[:], sum[:])
 	return key
 }
+
+// launchHashKey derives the key of invites and e-mail addresses from the
+// same text, so that one secret is to be kept and no hash serves as another.
+func launchHashKey(text string) []byte {
+	sum := sha256.Sum256([]byte("gantry launch hash key v1\x00" + text))
+	return sum[:]
+}

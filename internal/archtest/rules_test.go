@@ -31,7 +31,7 @@ var features = map[string][]string{
 	"access":      {"golang.org/x/text/"},
 	"idempotency": nil,
 	"lease":       nil,
-	"launch":      nil,
+	"launch":      {"golang.org/x/text/", "github.com/biter777/countries"},
 	"media":       nil,
 	"health":      nil,
 	"incident":    nil,
@@ -42,7 +42,7 @@ var features = map[string][]string{
 
 // families are the drivers. Below counters, probe, notify and source each
 // folder is a driver of its own.
-var families = []string{"internal/store", "internal/counters", "internal/oidc", "internal/probe", "internal/notify", "internal/source"}
+var families = []string{"internal/store", "internal/counters", "internal/oidc", "internal/geoip", "internal/probe", "internal/notify", "internal/source"}
 
 var transports = []string{"internal/httpapi", "internal/grpcapi", "internal/console", "internal/cli"}
 
@@ -158,7 +158,7 @@ func driver(folder string) string {
 	for _, f := range families {
 		rest, ok := strings.CutPrefix(folder, f+"/")
 		switch {
-		case folder == f, ok && slices.Contains([]string{"internal/store", "internal/oidc"}, f):
+		case folder == f, ok && slices.Contains([]string{"internal/store", "internal/oidc", "internal/geoip"}, f):
 			return f
 		case ok:
 			first, _, _ := strings.Cut(rest, "/")

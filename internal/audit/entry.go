@@ -21,6 +21,17 @@ const (
 	OverrideSet     Kind = "ratelimit.override_set"
 	OverrideRemoved Kind = "ratelimit.override_removed"
 	ConfigReloaded  Kind = "config.reloaded"
+
+	LaunchModeChanged       Kind = "launch.mode_changed"
+	LaunchPhaseSet          Kind = "launch.phase_set"
+	LaunchSettingsSet       Kind = "launch.settings_set"
+	LaunchMaintenanceSet    Kind = "launch.maintenance_set"
+	LaunchOverrideRequested Kind = "launch.override_requested"
+	LaunchOverrideApproved  Kind = "launch.override_approved"
+	InvitesCreated          Kind = "launch.invites_created"
+	InvitesRevoked          Kind = "launch.invites_revoked"
+	AllowlistAdded          Kind = "launch.allowlist_added"
+	AllowlistRemoved        Kind = "launch.allowlist_removed"
 )
 
 // Kinds lists every event that is a leaf: what changes policy, access,
@@ -30,6 +41,9 @@ func Kinds() []Kind {
 	return []Kind{
 		LogStarted, KeyCreated, KeyRevoked, PolicySet, PolicyReset,
 		OverrideSet, OverrideRemoved, ConfigReloaded,
+		LaunchModeChanged, LaunchPhaseSet, LaunchSettingsSet, LaunchMaintenanceSet,
+		LaunchOverrideRequested, LaunchOverrideApproved,
+		InvitesCreated, InvitesRevoked, AllowlistAdded, AllowlistRemoved,
 	}
 }
 

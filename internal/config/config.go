@@ -35,6 +35,9 @@ type Config struct {
 	RateLimit RateLimit `yaml:"ratelimit"`
 	// Replay of requests that carry an Idempotency-Key.
 	Idempotency Idempotency `yaml:"idempotency"`
+	// Who may sign up. Mode, phases, blocked countries and time zone are not
+	// here: they are changed live, by the API or "gantry mode".
+	Launch Launch `yaml:"launch"`
 
 	origin origin // where values were written; no part of the configuration
 }
@@ -225,4 +228,55 @@ type Block struct {
 type Idempotency struct {
 	// How long an answer is replayed.
 	TTL Duration `yaml:"ttl" range:"1m..30d" example:"48h"`
+}
+
+// Launch is what launch control needs beside its state in the store.
+type Launch struct {
+	// MaxMind-format database of the countries of addresses (GeoLite2-Country
+	// or DB-IP Lite, .mmdb). A file that is replaced is read again within a
+	// minute. Empty: the country is as the host states it.
+	IPCountryDatabase string `yaml:"ip_country_database" example:"/var/lib/GeoIP/GeoLite2-Country.mmdb"`
+	// Integrations that need no code in the host. Each is off until it is
+	// configured.
+	Hooks Hooks `yaml:"hooks"`
+}
+
+// Hooks are calls of an authentication provider before and after a signup.
+type Hooks struct {
+	// Supabase Auth: /hooks/supabase/before-user-created and
+	// /hooks/supabase/after-user-created.
+	Supabase SupabaseHook `yaml:"supabase"`
+	// Firebase blocking function: /hooks/firebase/before-create.
+	Firebase FirebaseHook `yaml:"firebase"`
+	// Anything that signs by Standard Webhooks: /hooks/signup.
+	Webhook WebhookHook `yaml:"webhook"`
+}
+
+// SupabaseHook is the Supabase Auth hook.
+type SupabaseHook struct {
+	// Signing secrets as Supabase shows them ("v1,whsec_…"; several are joined
+	// by | while one replaces another). Empty: the hook is off.
+	Secrets Secret `yaml:"secrets" example:"${SUPABASE_HOOK_SECRETS}"`
+	// Where the signup's user_metadata holds the country.
+	CountryField string `yaml:"country_field" example:"country_code"`
+	// Where it holds the invite code.
+	InviteField string `yaml:"invite_field" example:"invite"`
+}
+
+// FirebaseHook is the Firebase blocking function.
+type FirebaseHook struct {
+	// Project id: tokens of https://securetoken.google.com/PROJECT are
+	// accepted. Empty: the hook is off.
+	Project string `yaml:"project" example:"my-project"`
+	// The token's "aud": the URL that Firebase calls. Empty: the project id.
+	Audience string `yaml:"audience" example:"https://gantry.example.com/hooks/firebase/before-create"`
+	// Where the signing keys are.
+	JWKSURL string `yaml:"jwks_url" example:"https://id.example.com/keys"`
+}
+
+// WebhookHook is the generic signed webhook.
+type WebhookHook struct {
+	// Signing secrets ("whsec_…"; several are joined by |). Empty: the hook is
+	// off.
+	Secrets Secret `yaml:"secrets" example:"${GANTRY_WEBHOOK_SECRETS}"`
 }

@@ -22,6 +22,10 @@ func Default() Config {
 		},
 		RateLimit:   RateLimit{Policies: defaultPolicies(), ViolationsRetention: Duration(90 * day)},
 		Idempotency: Idempotency{TTL: Duration(day)},
+		Launch: Launch{Hooks: Hooks{
+			Supabase: SupabaseHook{CountryField: "country", InviteField: "invite_code"},
+			Firebase: FirebaseHook{JWKSURL: "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"},
+		}},
 	}
 }
 
@@ -49,6 +53,10 @@ func defaultPolicies() map[string]Policy {
 		"CALL_START":     policy(hour, 20),
 		"CONTENT_CREATE": policy(hour, 30),
 		"SIGNUP_RESERVE": policy(hour, 0, Rule{Scope: "ip", Limit: 10}, Rule{Scope: "device", Limit: 3}),
+		// Wrong invite codes. Ten an hour leave room for typing errors, and none
+		// for guessing.
+		"INVITE_INVALID": policy(hour, 10, Rule{Scope: "ip", Limit: 10}, Rule{Scope: "device", Limit: 10}),
+		"WAITLIST_JOIN":  policy(hour, 0, Rule{Scope: "ip", Limit: 10}, Rule{Scope: "device", Limit: 3}),
 	}
 }
 

@@ -74,7 +74,7 @@ func (s *Server) authFailed(r *http.Request, reason string, cause error) error {
 	s.metrics.authFailures.WithLabelValues(reason).Inc()
 	v, err := s.d.Limits.Check(r.Context(), s.failureRequest(r))
 	if err == nil && !v.Allowed {
-		return limited(v, 1)
+		return Limited(v, 1)
 	}
 	return cause
 }
@@ -84,7 +84,7 @@ func (s *Server) tooManyFailures(r *http.Request) error {
 	v, err := s.d.Limits.Peek(r.Context(), s.failureRequest(r))
 	if err == nil && !v.Allowed {
 		s.metrics.authFailures.WithLabelValues("limited").Inc()
-		return limited(v, 1)
+		return Limited(v, 1)
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func (s *Server) failureRequest(r *http.Request) ratelimit.Request {
 	return ratelimit.Request{Action: ratelimit.AuthFailure, Subject: ratelimit.Subject{IP: s.d.Proxies().ClientIP(r)}}
 }
 
-// limited is the RATE_LIMITED error of a refusal.
-func limited(v ratelimit.Verdict, cost int64) error {
+// Limited is the RATE_LIMITED error of a refusal.
+func Limited(v ratelimit.Verdict, cost int64) error {
 	return &fault.Error{Code: fault.RateLimited, Op: "httpapi", Detail: rateLimitedDetails(v, cost)}
 }

@@ -63,7 +63,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, take bool) {
 	if take {
 		s.metrics.verdict(v)
 		if !v.Allowed {
-			s.fail(w, r, limited(v, b.req.Cost))
+			s.fail(w, r, Limited(v, b.req.Cost))
 			return
 		}
 	}

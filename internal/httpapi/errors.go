@@ -16,6 +16,7 @@ import (
 	"avalo.app/gantry/api"
 	"avalo.app/gantry/internal/access"
 	"avalo.app/gantry/internal/fault"
+	"avalo.app/gantry/internal/launch"
 )
 
 // problem renders an error for one caller. What has no code is INTERNAL, is
@@ -41,7 +42,13 @@ func (s *Server) problem(c caller, err error) *api.Problem {
 		p.Details = nil
 		return p
 	}
-	if d, ok := f.Detail.(api.RateLimitedDetails); ok {
+	switch d := f.Detail.(type) {
+	case launch.Held:
+		p.Details = heldDetails(d, s.d.Now())
+	case launch.Precondition:
+		p.CallableStatus = "FAILED_PRECONDITION"
+	}
+	if d, ok := p.Details.(api.RateLimitedDetails); ok {
 		p.Type = api.TypeQuotaExceeded
 		p.ViolatedPolicies = []string{d.PolicyName}
 		p.RetryAfterSeconds = d.RetryAfter
@@ -180,6 +187,16 @@ func invalidProblem(c caller, status int, msg string, errs []error) *api.Problem
 		f.Detail = map[string]any{"problem": "several fields are wrong", "fields": fields}
 	}
 	return c.problem(f)
+}
+
+// detail returns the typed facts of an error.
+func detail[T any](err error) (T, bool) {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return *new(T), false
+	}
+	d, ok := f.Detail.(T)
+	return d, ok
 }
 
 // bounded keeps an echoed value small: what was sent may be huge.

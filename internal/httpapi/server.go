@@ -15,6 +15,7 @@ import (
 
 	"avalo.app/gantry/internal/access"
 	"avalo.app/gantry/internal/idempotency"
+	"avalo.app/gantry/internal/launch"
 	"avalo.app/gantry/internal/ratelimit"
 )
 
@@ -23,6 +24,9 @@ type Deps struct {
 	Limits      *ratelimit.Service
 	Access      *access.Service
 	Idempotency *idempotency.Service
+	Launch      *launch.Control
+	Signups     *launch.Signups
+	Guests      *launch.Guests
 	Audit       AuditReader
 	AuditLog    http.Handler // serves /audit/log/
 
@@ -40,6 +44,9 @@ type Deps struct {
 	Reload func(ctx context.Context, actor string) (ReloadReport, error)
 	// Config returns the configuration in force as YAML, secrets redacted.
 	Config func() string
+
+	// HasIPCountry says that a database of addresses is configured.
+	HasIPCountry bool
 
 	Proxies     func() *Proxies
 	CORSOrigins func() []string

@@ -1,0 +1,124 @@
+package launch
+
+import (
+	"context"
+
+	"avalo.app/gantry/internal/fault"
+	"avalo.app/gantry/internal/signal"
+)
+
+// maxBatch bounds the steps of one transaction.
+const maxBatch = 128
+
+// pending is a step that waits for its transaction.
+type pending struct {
+	op   Op
+	ctx  context.Context // of its caller, also for the idempotency claim that it carries
+	solo bool            // must not share a transaction
+	done chan Outcome    // one, buffered
+}
+
+type soloKey struct{}
+
+// Solo marks a context whose step must have its transaction alone, since it
+// carries an idempotency claim.
+func Solo(ctx context.Context) context.Context { return context.WithValue(ctx, soloKey{}, true) }
+
+// step performs one step in the next transaction. When the caller has gone
+// before its reservation was made, the reservation is withdrawn.
+func (s *Signups) step(ctx context.Context, op Op) (Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*s.o.Timeout)
+	defer cancel()
+	solo, _ := ctx.Value(soloKey{}).(bool)
+	p := &pending{op: op, ctx: ctx, solo: solo, done: make(chan Outcome, 1)}
+	s.enqueue(p)
+	select {
+	case out := <-p.done:
+		return out, degraded(out.Err)
+	case <-ctx.Done():
+		s.idle.Go(func() { s.abandon(p) })
+		return Outcome{}, fault.Wrap(fault.ServiceDegraded, opDecide, ctx.Err())
+	}
+}
+
+// abandon waits for the step of a caller that has gone, and gives back what
+// nobody knows of.
+func (s *Signups) abandon(p *pending) {
+	out := <-p.done
+	if p.op.Kind == OpReserve && out.Err == nil && !out.Existing {
+		s.enqueue(&pending{op: Op{Kind: OpWithdraw, ID: out.Reservation.ID}, ctx: context.Background(), done: make(chan Outcome, 1)})
+	}
+}
+
+func (s *Signups) enqueue(p *pending) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queue = append(s.queue, p)
+	if !s.running {
+		s.running = true
+		s.idle.Go(s.run)
+	}
+}
+
+// Wait returns when no step is under way.
+func (s *Signups) Wait() { s.idle.Wait() }
+
+// run performs batches until no step waits.
+func (s *Signups) run() {
+	for {
+		batch := s.next()
+		if len(batch) == 0 {
+			return
+		}
+		s.commit(batch)
+	}
+}
+
+// next takes the steps of the next transaction: as many as wait, but a solo
+// one alone.
+func (s *Signups) next() []*pending {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for n < len(s.queue) && n < maxBatch && (n == 0 || !s.queue[n].solo && !s.queue[0].solo) {
+		n++
+	}
+	batch := s.queue[:n:n]
+	if s.queue = s.queue[n:]; n == 0 {
+		s.queue, s.running = nil, false
+	}
+	return batch
+}
+
+// commit performs one transaction. Who has gone before it began is left out.
+func (s *Signups) commit(batch []*pending) {
+	var ops []Op
+	var waiting []*pending
+	for _, p := range batch {
+		if err := p.ctx.Err(); err != nil {
+			p.done <- Outcome{Err: fault.Wrap(fault.ServiceDegraded, opDecide, err)}
+			continue
+		}
+		ops, waiting = append(ops, p.op), append(waiting, p)
+	}
+	if len(ops) == 0 {
+		return
+	}
+	ctx := context.Background()
+	if waiting[0].solo {
+		ctx = context.WithoutCancel(waiting[0].ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
+	defer cancel()
+	outs, err := s.o.Store.ApplySignups(ctx, ops)
+	for i, p := range waiting {
+		if err != nil {
+			p.done <- Outcome{Err: err}
+			continue
+		}
+		if outs[i].Reservation.State == Unbacked {
+			s.o.Signals(signal.Fact{Rule: "signup_unbacked", Object: outs[i].Reservation.ID, Failing: true, Value: outs[i].Reservation.Day})
+		}
+		p.done <- outs[i]
+	}
+}

@@ -1,0 +1,479 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"avalo.app/gantry/internal/launch"
+	"avalo.app/gantry/internal/lease"
+)
+
+// ApplySignups implements launch.SignupStore.
+func (db *DB) ApplySignups(ctx context.Context, ops []launch.Op) ([]launch.Outcome, error) {
+	var outs []launch.Outcome
+	err := db.Write(ctx, "store.ApplySignups", func(tx *Tx) error {
+		if err := tx.Lock(ctx, launchHead); err != nil {
+			return err
+		}
+		s, err := launchState(ctx, tx.tx)
+		if err != nil {
+			return err
+		}
+		now := db.now()
+		if _, err := tx.expireDue(ctx, &s, now); err != nil {
+			return err
+		}
+		b := launch.NewBooks(now, &s)
+		if err := loadBooks(ctx, tx.tx, b, ops); err != nil {
+			return err
+		}
+		outs = make([]launch.Outcome, len(ops))
+		for i, op := range ops {
+			outs[i] = b.Apply(op)
+		}
+		return tx.saveBooks(ctx, b)
+	})
+	return outs, err
+}
+
+// SignupBooks implements launch.SignupStore.
+func (db *DB) SignupBooks(ctx context.Context, a launch.Applicant) (*launch.Books, error) {
+	q := db.read
+	s, err := launchState(ctx, q)
+	b := launch.NewBooks(db.now(), &s)
+	if err == nil {
+		err = loadBooks(ctx, q, b, []launch.Op{{Kind: launch.OpReserve, Applicant: a}})
+	}
+	return b, db.dialect.explain("store.SignupBooks", err)
+}
+
+// dueRows bounds how many reservations expire in one round.
+const dueRows = 1000
+
+// expireDue ends every open reservation whose time is up, so that its slot
+// can be used at that very moment, and returns how many it ended.
+func (t *Tx) expireDue(ctx context.Context, s *launch.State, now time.Time) (int64, error) {
+	var total int64
+	for {
+		b := launch.NewBooks(now, s)
+		due, err := reservations(ctx, t.tx, b, `state = 'open' AND expires_at <= $1 ORDER BY expires_at LIMIT $2`, micros(now), int64(dueRows))
+		if err != nil || len(due) == 0 {
+			return total, err
+		}
+		if err := loadCounters(ctx, t.tx, b, due, nil); err != nil {
+			return total, err
+		}
+		b.ExpireDue()
+		if err := t.saveBooks(ctx, b); err != nil {
+			return total, err
+		}
+		if total += int64(len(due)); len(due) < dueRows {
+			return total, nil
+		}
+	}
+}
+
+// ExpireSignups ends the open reservations whose time is up, under the lease.
+// Reserving does so as well: this is for days without signups.
+func (db *DB) ExpireSignups(ctx context.Context, h lease.Held) (int64, error) {
+	var n int64
+	err := db.Write(ctx, "store.ExpireSignups", func(tx *Tx) error {
+		if err := tx.underLease(ctx, h); err != nil {
+			return err
+		}
+		if err := tx.Lock(ctx, launchHead); err != nil {
+			return err
+		}
+		s, err := launchState(ctx, tx.tx)
+		if err != nil {
+			return err
+		}
+		n, err = tx.expireDue(ctx, &s, db.now())
+		return err
+	})
+	return n, err
+}
+
+// revokeOpen ends every open reservation and returns how many.
+func (t *Tx) revokeOpen(ctx context.Context, now time.Time) (int64, error) {
+	s, err := launchState(ctx, t.tx)
+	if err != nil {
+		return 0, err
+	}
+	var total int64
+	for {
+		b := launch.NewBooks(now, &s)
+		open, err := reservations(ctx, t.tx, b, `state = 'open' LIMIT $1`, int64(dueRows))
+		if err != nil || len(open) == 0 {
+			return total, err
+		}
+		if err := loadCounters(ctx, t.tx, b, open, nil); err != nil {
+			return total, err
+		}
+		b.RevokeOpen()
+		if err := t.saveBooks(ctx, b); err != nil {
+			return total, err
+		}
+		total += int64(len(open))
+	}
+}
+
+// loadBooks loads what the steps can touch; see launch.Books.
+func loadBooks(ctx context.Context, q querier, b *launch.Books, ops []launch.Op) error {
+	var ids, users, emails, events set
+	for _, op := range ops {
+		ids.add(op.ID)
+		users.add(op.Applicant.UserID)
+		emails.add(op.Applicant.EmailHash)
+		events.add(op.Applicant.Event)
+	}
+	err := eachIn(ctx, q, events, func(r *sql.Rows) error {
+		var event, id string
+		err := r.Scan(&event, &id)
+		b.Events[event] = id
+		ids.add(id)
+		return err
+	}, `SELECT event, reservation_id FROM signup_events WHERE event IN `)
+	if err != nil {
+		return err
+	}
+	var found []*launch.Reservation
+	for column, values := range map[string]set{"id": ids, "user_id": users, "email_hash": emails} {
+		if len(values) == 0 {
+			continue
+		}
+		rs, err := reservations(ctx, q, b, column+` IN `+marks(1, len(values)), values.args()...)
+		if err != nil {
+			return err
+		}
+		found = append(found, rs...)
+	}
+	if err := loadCounters(ctx, q, b, found, ops); err != nil {
+		return err
+	}
+	if b.State.Mode.Admission() == launch.AdmitListed {
+		if err := loadListed(ctx, q, b, ops); err != nil {
+			return err
+		}
+	}
+	return loadHolders(ctx, q, b, ops)
+}
+
+// set is a list of distinct values for an IN, without the empty one.
+type set []string
+
+func (s *set) add(v string) {
+	if v != "" && !slices.Contains(*s, v) {
+		*s = append(*s, v)
+	}
+}
+
+func (s set) args() []any {
+	out := make([]any, len(s))
+	for i, v := range s {
+		out[i] = v
+	}
+	return out
+}
+
+// marks is a list of n placeholders, from $from on: ($1, $2).
+func marks(from, n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(", $" + strconv.Itoa(from+i))
+	}
+	return "(" + strings.TrimPrefix(b.String(), ", ") + ")"
+}
+
+// eachIn runs a query that ends in IN over the values, if there are any.
+func eachIn(ctx context.Context, q querier, values set, scan func(*sql.Rows) error, query string) error {
+	if len(values) == 0 {
+		return nil
+	}
+	return each(ctx, q, scan, query+marks(1, len(values)), values.args()...)
+}
+
+const reservationColumns = `id, state, day, country, mode, user_id, email_hash, network, device, invite_id, source, grants,
+	created_at, expires_at, confirmed_at, ended_at`
+
+func scanReservation(r *sql.Rows) (*launch.Reservation, error) {
+	v := new(launch.Reservation)
+	var created, expires, confirmed, ended int64
+	err := r.Scan(&v.ID, &v.State, &v.Day, &v.Country, &v.Mode, &v.UserID, &v.EmailHash, &v.Network, &v.Device, &v.InviteID, &v.Source, &v.Grants,
+		&created, &expires, &confirmed, &ended)
+	v.CreatedAt, v.ExpiresAt, v.ConfirmedAt, v.EndedAt = fromMicros(created), fromMicros(expires), fromMicros(confirmed), fromMicros(ended)
+	return v, err
+}
+
+// reservations loads those that a condition selects into the books.
+func reservations(ctx context.Context, q querier, b *launch.Books, where string, args ...any) ([]*launch.Reservation, error) {
+	var out []*launch.Reservation
+	err := each(ctx, q, func(r *sql.Rows) error {
+		v, err := scanReservation(r)
+		if err == nil {
+			b.AddReservation(v)
+			out = append(out, v)
+		}
+		return err
+	}, `SELECT `+reservationColumns+` FROM signup_reservations WHERE `+where, args...)
+	return out, err
+}
+
+// loadCounters loads the invites and days of reservations and steps.
+func loadCounters(ctx context.Context, q querier, b *launch.Books, rs []*launch.Reservation, ops []launch.Op) error {
+	var inviteIDs, hashes, emails, days, countries set
+	days.add(b.Today())
+	for _, r := range rs {
+		inviteIDs.add(r.InviteID)
+		days.add(r.Day)
+		countries.add(r.Country)
+	}
+	for _, op := range ops {
+		hashes.add(op.Applicant.InviteHash)
+		countries.add(op.Applicant.Country)
+		if op.Kind == launch.OpReserve && op.Applicant.InviteHash == "" {
+			emails.add(op.Applicant.EmailHash)
+		}
+	}
+	if b.State.Mode.Admission() == launch.AdmitInvited {
+		if err := eachIn(ctx, q, emails, func(r *sql.Rows) error {
+			var email, id string
+			err := r.Scan(&email, &id)
+			b.Claims[email] = id
+			inviteIDs.add(id)
+			return err
+		}, `SELECT email_hash, invite_id FROM invite_claims WHERE email_hash IN `); err != nil {
+			return err
+		}
+	}
+	add := func(r *sql.Rows) error {
+		i, err := scanInvite(r)
+		if err == nil {
+			b.AddInvite(i)
+		}
+		return err
+	}
+	if err := eachIn(ctx, q, hashes, add, `SELECT `+inviteColumns+` FROM invites WHERE hash IN `); err != nil {
+		return err
+	}
+	if err := eachIn(ctx, q, inviteIDs, add, `SELECT `+inviteColumns+` FROM invites WHERE id IN `); err != nil {
+		return err
+	}
+	return loadDays(ctx, q, b, days, append(countries, ""))
+}
+
+// loadDays loads the counters of days and countries; nil: of all countries.
+func loadDays(ctx context.Context, q querier, b *launch.Books, days, countries set) error {
+	query := `SELECT day, country, open, confirmed, cap FROM signup_days WHERE day IN ` + marks(1, len(days))
+	args := days.args()
+	if countries != nil {
+		query += ` AND country IN ` + marks(1+len(days), len(countries))
+		args = append(args, countries.args()...)
+	}
+	return each(ctx, q, func(r *sql.Rows) error {
+		var k launch.DayKey
+		var d launch.Day
+		err := r.Scan(&k.Day, &k.Country, &d.Open, &d.Confirmed, &d.Cap)
+		b.Days[k] = &d
+		return err
+	}, query, args...)
+}
+
+// loadListed loads which of the applicants' keys stand on the allowlist.
+func loadListed(ctx context.Context, q querier, b *launch.Books, ops []launch.Op) error {
+	byKind := map[string]*set{}
+	for _, op := range ops {
+		for _, key := range op.Applicant.AllowKeys {
+			kind, value, _ := strings.Cut(key, ":")
+			if byKind[kind] == nil {
+				byKind[kind] = new(set)
+			}
+			byKind[kind].add(value)
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(byKind)) {
+		values := *byKind[kind]
+		if err := each(ctx, q, func(r *sql.Rows) error {
+			l := launch.Listed{Kind: launch.ListKind(kind)}
+			err := r.Scan(&l.Value)
+			b.Listed[l.Key()] = true
+			return err
+		}, `SELECT value FROM allowlist WHERE kind = $1 AND value IN `+marks(2, len(values)), append([]any{kind}, values.args()...)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadHolders counts what the applicants' networks and devices hold open of
+// today.
+func loadHolders(ctx context.Context, q querier, b *launch.Books, ops []launch.Op) error {
+	var networks, devices set
+	for _, op := range ops {
+		networks.add(op.Applicant.Network)
+		devices.add(op.Applicant.Device)
+	}
+	for column, hashes := range map[string]set{"network": networks, "device": devices} {
+		if len(hashes) == 0 {
+			continue
+		}
+		args := append([]any{b.Today()}, hashes.args()...)
+		if err := each(ctx, q, func(r *sql.Rows) error {
+			var hash, country string
+			var n, ends int64
+			if err := r.Scan(&hash, &country, &n, &ends); err != nil {
+				return err
+			}
+			b.AddHolder(hash, country, launch.Holder{Open: n, FirstEnds: fromMicros(ends)})
+			return nil
+		}, `SELECT `+column+`, country, count(*), min(expires_at) FROM signup_reservations
+			WHERE state = 'open' AND day = $1 AND `+column+` IN `+marks(2, len(hashes))+` GROUP BY `+column+`, country`, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saveBooks writes all that changed.
+func (t *Tx) saveBooks(ctx context.Context, b *launch.Books) error {
+	if err := t.saveReservations(ctx, b.ChangedReservations); err != nil {
+		return err
+	}
+	if err := t.saveInvites(ctx, b.ChangedInvites); err != nil {
+		return err
+	}
+	if err := t.saveDays(ctx, b); err != nil {
+		return err
+	}
+	return insert(ctx, t, `signup_events (event, reservation_id, at)`, ``, 3, b.NewEvents, func(e string) []any {
+		return []any{e, b.Events[e], micros(b.Now)}
+	})
+}
+
+// saveReservations writes rows that ended before rows that hold, so that no
+// subject holds two in between.
+func (t *Tx) saveReservations(ctx context.Context, rs []*launch.Reservation) error {
+	holds := func(r *launch.Reservation) int64 { return flag(r.State == launch.Open || r.State == launch.Confirmed) }
+	slices.SortStableFunc(rs, func(a, b *launch.Reservation) int { return cmp.Compare(holds(a), holds(b)) })
+	return insert(ctx, t, `signup_reservations (`+reservationColumns+`)`, `ON CONFLICT (id) DO UPDATE SET state = excluded.state, day = excluded.day,
+			country = excluded.country, mode = excluded.mode, user_id = excluded.user_id, email_hash = excluded.email_hash,
+			network = excluded.network, device = excluded.device, invite_id = excluded.invite_id, source = excluded.source,
+			grants = excluded.grants, expires_at = excluded.expires_at, confirmed_at = excluded.confirmed_at, ended_at = excluded.ended_at`, 16, rs,
+		func(r *launch.Reservation) []any {
+			return []any{r.ID, string(r.State), r.Day, r.Country, string(r.Mode), r.UserID, r.EmailHash, r.Network, r.Device, r.InviteID, r.Source, r.Grants,
+				micros(r.CreatedAt), micros(r.ExpiresAt), micros(r.ConfirmedAt), micros(r.EndedAt)}
+		})
+}
+
+func (t *Tx) saveDays(ctx context.Context, b *launch.Books) error {
+	return insert(ctx, t, `signup_days (day, country, open, confirmed, cap)`, `ON CONFLICT (day, country) DO UPDATE SET open = excluded.open,
+			confirmed = excluded.confirmed, cap = excluded.cap`, 5, b.ChangedDays,
+		func(k launch.DayKey) []any {
+			d := b.Days[k]
+			return []any{k.Day, k.Country, d.Open, d.Confirmed, d.Cap}
+		})
+}
+
+// insert writes rows in one statement, if there are any.
+func insert[T any](ctx context.Context, t *Tx, into, onConflict string, columns int, rows []T, args func(T) []any) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	all := make([]any, 0, len(rows)*columns)
+	for _, r := range rows {
+		all = append(all, args(r)...)
+	}
+	_, err := t.Exec(ctx, `INSERT INTO `+into+` VALUES `+t.db.dialect.values(len(rows), columns)+` `+onConflict, all...)
+	return err
+}
+
+// SignupDays implements launch.SignupStore.
+func (db *DB) SignupDays(ctx context.Context, day string) (map[launch.DayKey]launch.Day, error) {
+	b := &launch.Books{Days: map[launch.DayKey]*launch.Day{}}
+	err := loadDays(ctx, db.read, b, set{day}, nil)
+	out := make(map[launch.DayKey]launch.Day, len(b.Days))
+	for k, d := range b.Days {
+		out[k] = *d
+	}
+	return out, db.dialect.explain("store.SignupDays", err)
+}
+
+// Signups implements launch.SignupStore.
+func (db *DB) Signups(ctx context.Context, f launch.SignupFilter) ([]launch.Reservation, error) {
+	where, args := `1 = 1`, []any{}
+	for _, c := range [...]struct{ column, value string }{{"state", string(f.State)}, {"day", f.Day}, {"user_id", f.UserID}} {
+		if c.value != "" {
+			args = append(args, c.value)
+			where += ` AND ` + c.column + ` = $` + strconv.Itoa(len(args))
+		}
+	}
+	limit := f.Limit
+	if limit <= 0 {
+		limit = 100
+	}
+	args = append(args, int64(min(limit, 1000)))
+	out := []launch.Reservation{}
+	err := db.rows(ctx, "store.Signups", func(r *sql.Rows) error {
+		v, err := scanReservation(r)
+		out = append(out, *v)
+		return err
+	}, `SELECT `+reservationColumns+` FROM signup_reservations WHERE `+where+` ORDER BY created_at DESC, id LIMIT $`+strconv.Itoa(len(args)), args...)
+	return out, err
+}
+
+// SignupDrift implements launch.SignupStore. Each comparison is one
+// statement, and so one view.
+func (db *DB) SignupDrift(ctx context.Context) ([]launch.Drift, error) {
+	out := []launch.Drift{}
+	for _, state := range []launch.ReservationState{launch.Open, launch.Confirmed} {
+		if err := db.rows(ctx, "store.SignupDrift", func(r *sql.Rows) error {
+			d := launch.Drift{State: state}
+			err := r.Scan(&d.Day, &d.Country, &d.Counted, &d.Rows)
+			out = append(out, d)
+			return err
+		}, `SELECT day, country, CAST(sum(counted) AS bigint), CAST(sum(there) AS bigint) FROM (
+				SELECT day, country, `+string(state)+` AS counted, 0 AS there FROM signup_days
+				UNION ALL SELECT day, country, 0, count(*) FROM signup_reservations WHERE state = '`+string(state)+`' AND country <> '' GROUP BY day, country
+				UNION ALL SELECT day, '', 0, count(*) FROM signup_reservations WHERE state = '`+string(state)+`' GROUP BY day
+			) t GROUP BY day, country HAVING sum(counted) <> sum(there) ORDER BY day, country`); err != nil {
+			return out, err
+		}
+	}
+	return out, db.rows(ctx, "store.SignupDrift", func(r *sql.Rows) error {
+		var d launch.Drift
+		err := r.Scan(&d.Invite, &d.Counted, &d.Rows)
+		out = append(out, d)
+		return err
+	}, `SELECT i.id, i.used, count(r.id) FROM invites i LEFT JOIN signup_reservations r ON r.invite_id = i.id AND r.state IN ('open', 'confirmed')
+		GROUP BY i.id, i.used HAVING i.used <> count(r.id) ORDER BY i.id`)
+}
+
+// PruneSignups forgets up to limit ended reservations and hook events from
+// before a moment, under the lease, and returns how many went. Confirmed
+// ones and accounts without a slot stay.
+func (db *DB) PruneSignups(ctx context.Context, before time.Time, limit int, h lease.Held) (int64, error) {
+	var n int64
+	err := db.Write(ctx, "store.PruneSignups", func(tx *Tx) error {
+		if err := tx.underLease(ctx, h); err != nil {
+			return err
+		}
+		if err := tx.Lock(ctx, launchHead); err != nil {
+			return err
+		}
+		events, err := tx.Exec(ctx, `DELETE FROM signup_events WHERE event IN (SELECT event FROM signup_events WHERE at < $1 LIMIT $2)`, micros(before), int64(limit))
+		if err != nil {
+			return err
+		}
+		rows, err := tx.Exec(ctx, `DELETE FROM signup_reservations WHERE id IN (SELECT id FROM signup_reservations
+			WHERE ended_at > 0 AND ended_at < $1 AND state IN ('released', 'expired', 'revoked') LIMIT $2)`, micros(before), int64(limit))
+		n = max(events, rows)
+		return err
+	})
+	return n, err
+}
