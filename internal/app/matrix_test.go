@@ -193,7 +193,7 @@ func TestMatrix(t *testing.T) {
 	s.creds["expired key"] = s.expired(t)
 	roles := map[string]access.Role{"app": access.App, "moderator": access.Moderator, "admin": access.Admin,
 		"token app": access.App, "token moderator": access.Moderator, "token admin": access.Admin}
-	path := strings.NewReplacer("{action}", "NO_SUCH", "{id}", "none", "{index}", "0", "{name}", "x", "{path...}", "checkpoint")
+	path := strings.NewReplacer("{action}", "NO_SUCH", "{id}", "none", "{index}", "0", "{mode}", "CLOSED_BETA", "{name}", "x", "{path...}", "checkpoint")
 	asked := 0
 	for _, r := range routes() {
 		for name, cred := range s.creds {
@@ -226,12 +226,16 @@ func TestMatrix(t *testing.T) {
 // out: a route that changes hands must change here too.
 func TestPermissionsGolden(t *testing.T) {
 	want := map[string]string{
-		"public": "auditLog callablePreflight docs healthCheckGet healthz listErrors livez openapi readyz callableHealthCheck",
+		"public": "auditLog callableGetLaunchMode callablePreflight docs getLaunchMode getMaintenance healthCheckGet healthz listErrors livez openapi readyz callableHealthCheck",
 		"app, admin": "beginIdempotent callableCheckGlobalRateLimit callableCheckRateLimit checkRateLimit checkRateLimits completeIdempotent " +
-			"guardGet guardPost peekRateLimit refundRateLimit",
-		"moderator, admin": "getPolicy listOffenders listOverrides listPolicies listViolations metrics",
+			"guardGet guardPost peekRateLimit refundRateLimit " +
+			"callableEligibility claimInvite confirmSignup joinWaitlist releaseSignup reserveSignup signupEligibility",
+		"moderator, admin": "getLaunchSettings listLaunchPhases listSignups signupCounts signupDrift getPolicy listOffenders listOverrides listPolicies listViolations metrics",
 		"admin": "createKey createOverride deleteOverride getConfig listAuditEntries listKeys proveAuditEntry putPolicy reloadConfig " +
-			"resetPolicy revokeKey",
+			"resetPolicy revokeKey " +
+			"addAllowlist approveLaunchOverride callableLaunchHistory callableSetLaunchMode createInvites endMaintenance inviteWaiting leaveWaitlist " +
+			"listAllowlist listInvites listLaunchHistory listLaunchOverrides listWaitlist putLaunchPhase putLaunchSettings removeAllowlist " +
+			"requestLaunchOverride revokeInvites setLaunchMode startMaintenance",
 	}
 	for group, names := range want {
 		sorted := strings.Fields(names)

@@ -42,6 +42,8 @@ func TestDefaultPolicies(t *testing.T) {
 		"CALL_START":     user(hour, 20),
 		"CONTENT_CREATE": user(hour, 30),
 		"SIGNUP_RESERVE": {Window: hour, Rules: []ratelimit.Rule{{Scope: ratelimit.IP, Limit: 10}, {Scope: ratelimit.Device, Limit: 3}}},
+		"INVITE_INVALID": user(hour, 10, ratelimit.Rule{Scope: ratelimit.IP, Limit: 10}, ratelimit.Rule{Scope: ratelimit.Device, Limit: 10}),
+		"WAITLIST_JOIN":  {Window: hour, Rules: []ratelimit.Rule{{Scope: ratelimit.IP, Limit: 10}, {Scope: ratelimit.Device, Limit: 3}}},
 		"AUTH_FAILURE":   {Window: min5, Rules: []ratelimit.Rule{{Scope: ratelimit.IP, Limit: 30}}},
 	}
 	got := make(map[string]ratelimit.Policy)

@@ -79,15 +79,10 @@ func (s *Signups) Eligible(ctx context.Context, a Application) (Verdict, error) 
 	}
 	applicant := s.o.Hasher.applicant(a, s.o.IPCountry)
 	v, age := s.o.Control.View()
-	if age > staleAfter {
-		return Verdict{}, fault.New(fault.ServiceDegraded, opDecide, "the launch state was last read %s ago: signups are closed until the store answers", age.Round(time.Second))
-	}
-	known := NewBooks(s.o.Now(), &v.State)
-	for k, d := range v.Today {
-		known.Days[k] = &d
-	}
-	if done, err := known.fromMemory(applicant); done {
-		return Verdict{Allowed: err == nil, Err: err, View: v}, nil
+	if age <= staleAfter {
+		if done, err := v.books(s.o.Now()).fromMemory(applicant); done {
+			return Verdict{Allowed: err == nil, Err: err, View: v}, nil
+		}
 	}
 	if err := s.guessing(ctx, a); err != nil {
 		return Verdict{}, err
@@ -104,8 +99,18 @@ func (s *Signups) Eligible(ctx context.Context, a Application) (Verdict, error) 
 	return Verdict{Allowed: err == nil, Err: err, View: v}, nil
 }
 
-// staleAfter is how old the state in memory may be to decide on.
-const staleAfter = 10 * time.Second
+// staleAfter is how old the state in memory may be to decide on. What is
+// older is left to the store, which knows or does not answer.
+const staleAfter = 5 * time.Second
+
+// books are what a view knows without the store.
+func (v *View) books(now time.Time) *Books {
+	b := NewBooks(now, &v.State)
+	for k, d := range v.Today {
+		b.Days[k] = &d
+	}
+	return b
+}
 
 // fromMemory decides what needs no row of the applicant's: done says that it
 // did.
