@@ -8,9 +8,11 @@ import (
 	_ "time/tzdata" // a cap's day ends at midnight of a zone that the machine may not know
 
 	"avalo.app/gantry/internal/access"
+	"avalo.app/gantry/internal/config"
 	"avalo.app/gantry/internal/geoip"
 	"avalo.app/gantry/internal/httpapi"
 	"avalo.app/gantry/internal/launch"
+	"avalo.app/gantry/internal/oidc"
 	"avalo.app/gantry/internal/ratelimit"
 )
 
@@ -38,6 +40,31 @@ func (a *App) ipCountry() func(string) string {
 		return nil
 	}
 	return a.geo.Country
+}
+
+// hooks are the configured integrations.
+func (a *App) hooks() (h httpapi.Hooks, err error) {
+	cfg := a.config().Launch.Hooks
+	h.CountryField, h.InviteField = cfg.Supabase.CountryField, cfg.Supabase.InviteField
+	for path, one := range map[string]struct {
+		secrets config.Secret
+		into    **httpapi.Signatures
+	}{"supabase": {cfg.Supabase.Secrets, &h.Supabase}, "webhook": {cfg.Webhook.Secrets, &h.Webhook}} {
+		if one.secrets.IsZero() {
+			continue
+		}
+		if *one.into, err = httpapi.NewSignatures(one.secrets.Reveal()); err != nil {
+			return h, fmt.Errorf("launch.hooks.%s.secrets: %w", path, err)
+		}
+	}
+	if f := cfg.Firebase; f.Project != "" {
+		audience := f.Audience
+		if audience == "" {
+			audience = f.Project
+		}
+		h.Firebase = oidc.New(oidc.Config{Issuer: "https://securetoken.google.com/" + f.Project, Audience: audience, JWKSURL: f.JWKSURL, Now: a.o.Now})
+	}
+	return h, nil
 }
 
 // distinct reports whether two actors are two people for an approval, and

@@ -53,6 +53,13 @@ func newIssuer(t *testing.T) *issuer {
 // token signs claims; forge replaces the signing key.
 func (i *issuer) token(t *testing.T, audience, role string, expires time.Time, forge *rsa.PrivateKey) string {
 	t.Helper()
+	return i.sign(t, map[string]any{"iss": i.url, "aud": audience, "sub": "alice", "role": role,
+		"iat": time.Now().Add(-time.Minute).Unix(), "exp": expires.Unix()}, forge)
+}
+
+// sign makes a token of any claims; forge replaces the signing key.
+func (i *issuer) sign(t *testing.T, claims map[string]any, forge *rsa.PrivateKey) string {
+	t.Helper()
 	key := i.key
 	if forge != nil {
 		key = forge
@@ -61,12 +68,11 @@ func (i *issuer) token(t *testing.T, audience, role string, expires time.Time, f
 	if err != nil {
 		t.Fatal(err)
 	}
-	claims, err := json.Marshal(map[string]any{"iss": i.url, "aud": audience, "sub": "alice", "role": role,
-		"iat": time.Now().Add(-time.Minute).Unix(), "exp": expires.Unix()})
+	payload, err := json.Marshal(claims)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sig, err := signer.Sign(claims)
+	sig, err := signer.Sign(payload)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,10 +232,10 @@ func TestMatrix(t *testing.T) {
 // out: a route that changes hands must change here too.
 func TestPermissionsGolden(t *testing.T) {
 	want := map[string]string{
-		"public": "auditLog callableGetLaunchMode callablePreflight docs getLaunchMode getMaintenance healthCheckGet healthz listErrors livez openapi readyz callableHealthCheck",
+		"public": "supabaseBefore supabaseAfter firebaseBeforeCreate firebaseBeforeSignIn webhook auditLog callableGetLaunchMode callablePreflight docs getLaunchMode getMaintenance healthCheckGet healthz listErrors livez openapi readyz callableHealthCheck",
 		"app, admin": "beginIdempotent callableCheckGlobalRateLimit callableCheckRateLimit checkRateLimit checkRateLimits completeIdempotent " +
 			"guardGet guardPost peekRateLimit refundRateLimit " +
-			"callableEligibility claimInvite confirmSignup joinWaitlist releaseSignup reserveSignup signupEligibility",
+			"kratosAfter kratosBefore callableEligibility claimInvite confirmSignup joinWaitlist releaseSignup reserveSignup signupEligibility",
 		"moderator, admin": "getLaunchSettings listLaunchPhases listSignups signupCounts signupDrift getPolicy listOffenders listOverrides listPolicies listViolations metrics",
 		"admin": "createKey createOverride deleteOverride getConfig listAuditEntries listKeys proveAuditEntry putPolicy reloadConfig " +
 			"resetPolicy revokeKey " +

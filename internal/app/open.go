@@ -78,10 +78,14 @@ func (a *App) openHTTP(context.Context) error {
 		return err
 	}
 	a.proxies.Store(proxies)
+	hooks, err := a.hooks()
+	if err != nil {
+		return err
+	}
 	a.collectors()
 	api := httpapi.New(httpapi.Deps{
 		Limits: a.limits, Access: a.access, Idempotency: a.idem, Audit: a.db, AuditLog: httpapi.NewAuditLog(a.db),
-		Launch: a.control, Signups: a.signups, Guests: a.guests, HasIPCountry: a.geo != nil,
+		Launch: a.control, Signups: a.signups, Guests: a.guests, IPCountry: a.ipCountry(), Hooks: hooks,
 		Metrics: a.registry, Log: a.o.Log, Now: a.o.Now, Version: a.o.Version,
 		StoreErr: a.lastStoreErr, Failing: a.failing.Load, Reload: a.Reload,
 		Config:  func() string { return config.Print(*a.config()) },

@@ -20,6 +20,7 @@ func (c Config) problems() Problems {
 	v.server()
 	v.storeAndKeys()
 	v.access()
+	v.launch()
 	v.policies()
 	slices.SortStableFunc(v.problems, byPlace)
 	return v.problems

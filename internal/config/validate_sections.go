@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/base64"
 	"maps"
 	"net"
 	"net/netip"
@@ -120,6 +121,35 @@ func (v *validator) access() {
 		}
 	}
 }
+
+func (v *validator) launch() {
+	h := v.c.Launch.Hooks
+	v.signing("launch.hooks.supabase.secrets", h.Supabase.Secrets)
+	v.signing("launch.hooks.webhook.secrets", h.Webhook.Secrets)
+	if h.Firebase.Project != "" || h.Firebase.Audience != "" {
+		v.endpoint("launch.hooks.firebase.jwks_url", h.Firebase.JWKSURL)
+	}
+	if h.Firebase.Project == "" && h.Firebase.Audience != "" {
+		v.fail("launch.hooks.firebase.project", "must be set with audience: it says whose tokens are accepted")
+	}
+}
+
+// signing checks the secrets of a signed hook. They are never shown.
+func (v *validator) signing(path string, s Secret) {
+	if s.IsZero() {
+		return
+	}
+	for i, one := range strings.Split(s.Reveal(), "|") {
+		text, ok := strings.CutPrefix(strings.TrimPrefix(strings.TrimSpace(one), "v1,"), "whsec_")
+		key, err := base64.StdEncoding.DecodeString(text)
+		if !ok || err != nil || len(key) < minSigningKey {
+			v.fail(path, "secret %d of %d must be whsec_ and the base64 of at least %d bytes, as the provider shows it; its value is not shown", i+1, strings.Count(s.Reveal(), "|")+1, minSigningKey)
+		}
+	}
+}
+
+// minSigningKey is the least that Standard Webhooks allow, in bytes.
+const minSigningKey = 24
 
 // endpoint checks a URL that keys are fetched from: https, or http on this
 // machine, for tests.

@@ -41,6 +41,10 @@ func decodeCallable(body io.Reader, in any) error {
 	if err != nil {
 		return bodyError(err)
 	}
+	return decodeEnvelope(raw, in)
+}
+
+func decodeEnvelope(raw []byte, in any) error {
 	var envelope map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &envelope); err != nil {
 		return badJSON(err, "body")
@@ -68,10 +72,7 @@ func badJSON(err error, whole string) error {
 	msg := "the body is not valid JSON"
 	switch {
 	case errors.As(err, &typ):
-		want, have := "object", typ.Value
-		if typ.Type.Kind() == reflect.String {
-			want = "string"
-		}
+		want, have := jsonName(typ.Type.Kind()), typ.Value
 		f = fault.Field{Field: cmp.Or(typ.Field, whole), Problem: "wrong type", Actual: have, Limit: want}
 		msg = f.Field + " has the wrong type: it is a JSON " + have + " and must be a JSON " + want
 	case errors.As(err, &syn):
@@ -79,6 +80,19 @@ func badJSON(err error, whole string) error {
 		msg = "the body is not valid JSON; details.actual is the byte where it breaks"
 	}
 	return &fault.Error{Code: fault.InvalidArgument, Op: "httpapi", Msg: msg, Detail: f}
+}
+
+// jsonName is what JSON calls what a Go kind is read from.
+func jsonName(k reflect.Kind) string {
+	switch k {
+	case reflect.String:
+		return "string"
+	case reflect.Int, reflect.Int64:
+		return "whole number"
+	case reflect.Slice:
+		return "array"
+	}
+	return "object"
 }
 
 type globalLimitData struct {

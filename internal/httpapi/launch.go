@@ -221,7 +221,7 @@ func (s *Server) putSettings(ctx context.Context, in *putSettingsInput) (*settin
 		}
 		*f.into = launch.Duration(d)
 	}
-	if b.RequireIPCountry && !s.d.HasIPCountry {
+	if b.RequireIPCountry && s.d.IPCountry == nil {
 		return nil, fault.Invalid(op, fault.Field{Field: "requireIPCountry", Problem: "no database"},
 			"requireIPCountry needs a database of addresses: set launch.ip_country_database and restart; without it every signup would be refused")
 	}

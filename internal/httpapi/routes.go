@@ -147,6 +147,22 @@ func routes() []Route {
 		{Method: "DELETE", Path: "/v1/waitlist/{id}", Name: "leaveWaitlist", Tag: "Guests", Permission: access.ManageGuests, Mutates: true, InSQL: true, status: http.StatusNoContent,
 			Summary: "Remove an entry", bind: op((*Server).leaveWaitlist)},
 
+		// A hook's credential is its signature, which the handler verifies.
+		{Method: "POST", Path: "/hooks/supabase/before-user-created", Name: "supabaseBefore", Tag: "Hooks", Permission: access.ReadPublic,
+			Summary: "Supabase Auth: reserve before a user is created", bind: raw((*Server).supabaseBefore)},
+		{Method: "POST", Path: "/hooks/supabase/after-user-created", Name: "supabaseAfter", Tag: "Hooks", Permission: access.ReadPublic,
+			Summary: "Supabase Auth: confirm after a user was created", bind: raw((*Server).supabaseAfter)},
+		{Method: "POST", Path: "/hooks/firebase/before-create", Name: "firebaseBeforeCreate", Tag: "Hooks", Permission: access.ReadPublic,
+			Summary: "Firebase blocking function: reserve before a user is created", bind: raw((*Server).firebaseBeforeCreate)},
+		{Method: "POST", Path: "/hooks/firebase/before-sign-in", Name: "firebaseBeforeSignIn", Tag: "Hooks", Permission: access.ReadPublic,
+			Summary: "Firebase blocking function: confirm at the first sign-in", bind: raw((*Server).firebaseBeforeSignIn)},
+		{Method: "POST", Path: "/hooks/signup", Name: "webhook", Tag: "Hooks", Permission: access.ReadPublic,
+			Summary: "Any provider, signed by Standard Webhooks: signup.before, signup.after, signup.failed", bind: raw((*Server).webhook)},
+		{Method: "POST", Path: "/hooks/kratos/registration", Name: "kratosBefore", Tag: "Hooks", Permission: access.UseSignups,
+			Summary: "Ory Kratos web_hook: reserve before an identity is stored", bind: raw((*Server).kratosBefore)},
+		{Method: "POST", Path: "/hooks/kratos/registered", Name: "kratosAfter", Tag: "Hooks", Permission: access.UseSignups,
+			Summary: "Ory Kratos web_hook: confirm after an identity was stored", bind: raw((*Server).kratosAfter)},
+
 		{Method: "GET", Path: "/v1/keys", Name: "listKeys", Tag: "Access", Permission: access.ManageKeys,
 			Summary: "List API keys", bind: op((*Server).listKeys)},
 		{Method: "POST", Path: "/v1/keys", Name: "createKey", Tag: "Access", Permission: access.ManageKeys, Mutates: true, InSQL: true, status: http.StatusCreated,

@@ -45,8 +45,10 @@ type Deps struct {
 	// Config returns the configuration in force as YAML, secrets redacted.
 	Config func() string
 
-	// HasIPCountry says that a database of addresses is configured.
-	HasIPCountry bool
+	// IPCountry returns the country of an address, "" if unknown. nil: no
+	// database is configured.
+	IPCountry func(ip string) string
+	Hooks     Hooks
 
 	Proxies     func() *Proxies
 	CORSOrigins func() []string

@@ -20,6 +20,8 @@ type Application struct {
 	Device     string
 	// TTL is how long the reservation holds its slot; 0: as Settings say.
 	TTL time.Duration
+	// Hook says that a provider's hook asks: its confirmation comes late.
+	Hook bool
 	// Source names the way it came: "api", "supabase"…
 	Source string
 	// Event identifies one signup over the retries of a hook; "" if it has
@@ -39,6 +41,7 @@ type Applicant struct {
 	Device     string // hash
 	AllowKeys  []string
 	TTL        time.Duration
+	Hook       bool
 	Source     string
 	Event      string
 }
@@ -119,7 +122,7 @@ func (h *Hasher) applicant(a Application, ipCountry func(ip string) string) Appl
 	code, _ := ParseCountry(strings.TrimSpace(a.Country))
 	email := NormalEmail(a.Email)
 	out := Applicant{Country: code, UserID: a.UserID, EmailHash: h.email(email), Network: h.network(a.IP), Device: h.of("device", a.Device),
-		TTL: a.TTL, Source: a.Source, Event: a.Event}
+		TTL: a.TTL, Hook: a.Hook, Source: a.Source, Event: a.Event}
 	if normalCode(a.InviteCode) != "" {
 		out.InviteHash = h.code(a.InviteCode)
 	}

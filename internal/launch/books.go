@@ -142,7 +142,11 @@ func (b *Books) reserve(a Applicant) Outcome {
 		r = old // the account that waits for a slot gets this one
 	}
 	ttl := a.TTL
-	if ttl == 0 {
+	switch {
+	case ttl != 0:
+	case a.Hook:
+		ttl = time.Duration(b.State.Settings.HookTTL)
+	default:
 		ttl = time.Duration(b.State.Settings.ReservationTTL)
 	}
 	r.State, r.Day, r.Country, r.Mode = Open, b.Today(), a.Country, b.State.Mode
@@ -340,7 +344,7 @@ func (b *Books) find(op Op) (*Reservation, error) {
 func (b *Books) confirm(op Op) Outcome {
 	r, err := b.find(op)
 	switch {
-	case err != nil && op.ID == "":
+	case err != nil && op.ID == "" && !op.Known:
 		return b.unknownAccount(op.Applicant)
 	case err != nil:
 		return Outcome{Err: err}

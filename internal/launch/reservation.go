@@ -93,6 +93,7 @@ type Op struct {
 	Kind      OpKind
 	Applicant Applicant // of OpReserve; of the others, UserID and EmailHash if ID is ""
 	ID        string
+	Known     bool // OpConfirm: an account that nobody reserved for is NOT_FOUND, not unbacked
 }
 
 // Outcome is what became of an Op.

@@ -192,7 +192,13 @@ func (s *Signups) Confirm(ctx context.Context, id string) (Reservation, error) {
 
 // ConfirmSubject confirms by who signed up, for hooks that know no id.
 func (s *Signups) ConfirmSubject(ctx context.Context, a Application) (Reservation, error) {
-	return s.bySubject(ctx, OpConfirm, a)
+	return s.bySubject(ctx, Op{Kind: OpConfirm}, a)
+}
+
+// ConfirmKnown is ConfirmSubject for an event that accounts from before
+// Gantry have, too: who never reserved is NOT_FOUND, and not listed.
+func (s *Signups) ConfirmKnown(ctx context.Context, a Application) (Reservation, error) {
+	return s.bySubject(ctx, Op{Kind: OpConfirm, Known: true}, a)
 }
 
 // Release gives a reservation's slot and invite use back.
@@ -203,17 +209,18 @@ func (s *Signups) Release(ctx context.Context, id string) (Reservation, error) {
 
 // ReleaseSubject releases by who tried to sign up.
 func (s *Signups) ReleaseSubject(ctx context.Context, a Application) (Reservation, error) {
-	return s.bySubject(ctx, OpRelease, a)
+	return s.bySubject(ctx, Op{Kind: OpRelease}, a)
 }
 
-func (s *Signups) bySubject(ctx context.Context, kind OpKind, a Application) (Reservation, error) {
+func (s *Signups) bySubject(ctx context.Context, op Op, a Application) (Reservation, error) {
 	if err := a.validate(); err != nil {
 		return Reservation{}, err
 	}
 	if a.UserID == "" && a.Email == "" {
 		return Reservation{}, fault.Invalid("launch.Signups", fault.Field{Field: "userId", Problem: "missing"}, "send userId, email or both")
 	}
-	out, err := s.step(ctx, Op{Kind: kind, Applicant: s.o.Hasher.applicant(a, nil)})
+	op.Applicant = s.o.Hasher.applicant(a, nil)
+	out, err := s.step(ctx, op)
 	return out.Reservation, err
 }
 
