@@ -55,3 +55,13 @@ func cmdKey(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], made.Secret)
 	ts.Setenv(args[0]+"_ID", made.ID)
 }
+
+func cmdSave(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Setenv(args[0], memberOf(ts, args[1]))
+}
+
+func cmdClockAt(ts *testscript.TestScript, neg bool, args []string) {
+	at, err := time.Parse(time.RFC3339, args[0])
+	ts.Check(err)
+	cmdClock(ts, neg, []string{time.Until(at).String()})
+}

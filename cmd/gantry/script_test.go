@@ -48,11 +48,13 @@ func TestMain(m *testing.M) {
 //	hup                    send it SIGHUP
 //	logged REGEXP          wait until it has logged what matches; the log becomes stdout
 //	clock DURATION         shift its clock to real time plus DURATION
+//	clockat RFC3339        move its clock to a moment
 //	http METHOD PATH STATUS [-k KEY] [-h NAME:VALUE]… [BODY]
 //	                       send a request, expect the status; the answer becomes stdout, headers first
 //	repeat N COMMAND…      run a command N times
 //	until COMMAND…         run http until the answer has the status, at most ten seconds
 //	key NAME SPEC          create an API key from JSON; sets NAME to its secret and NAME_ID to its id
+//	save NAME PATH         set NAME to the value at PATH of the last answer's JSON
 //	member PATH VALUE      the last answer's JSON has VALUE at PATH ("details.limit")
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -67,6 +69,7 @@ func TestScripts(t *testing.T) {
 			"serve": cmdServe, "stop": cmdStop, "kill9": cmdKill, "clock": cmdClock,
 			"http": cmdHTTP, "repeat": cmdRepeat, "member": cmdMember,
 			"hup": cmdHup, "logged": cmdLogged, "until": cmdUntil, "key": cmdKey,
+			"save": cmdSave, "clockat": cmdClockAt,
 		},
 	})
 }
@@ -183,27 +186,31 @@ func cmdRepeat(ts *testscript.TestScript, neg bool, args []string) {
 var index = regexp.MustCompile(`^\d+$`)
 
 func cmdMember(ts *testscript.TestScript, neg bool, args []string) {
+	if got := memberOf(ts, args[0]); (got == args[1]) == neg {
+		ts.Fatalf("%s is %s, want %s (neg=%t)\n%s", args[0], got, args[1], neg, stateOf(ts).last)
+	}
+}
+
+// memberOf is the value at a path of the last answer's JSON, as text.
+func memberOf(ts *testscript.TestScript, path string) string {
 	var v any
 	ts.Check(json.Unmarshal(stateOf(ts).last, &v))
-	for name := range strings.SplitSeq(args[0], ".") {
+	for name := range strings.SplitSeq(path, ".") {
 		switch x := v.(type) {
 		case map[string]any:
 			v = x[name]
 		case []any:
 			i, err := strconv.Atoi(name)
 			if !index.MatchString(name) || err != nil || i >= len(x) {
-				ts.Fatalf("%s: no item %s in %s", args[0], name, stateOf(ts).last)
+				ts.Fatalf("%s: no item %s in %s", path, name, stateOf(ts).last)
 			}
 			v = x[i]
 		default:
-			ts.Fatalf("%s: nothing there in %s", args[0], stateOf(ts).last)
+			ts.Fatalf("%s: nothing there in %s", path, stateOf(ts).last)
 		}
 	}
-	got := fmt.Sprint(v)
 	if f, ok := v.(float64); ok {
-		got = strconv.FormatFloat(f, 'f', -1, 64)
+		return strconv.FormatFloat(f, 'f', -1, 64)
 	}
-	if (got == args[1]) == neg {
-		ts.Fatalf("%s is %s, want %s (neg=%t)\n%s", args[0], got, args[1], neg, stateOf(ts).last)
-	}
+	return fmt.Sprint(v)
 }

@@ -11,7 +11,10 @@ import (
 
 // Actor is who does something: a credential, and the person or system that
 // answers for it.
-type Actor struct{ ID, Owner string }
+type Actor struct {
+	ID    string `json:"id"`
+	Owner string `json:"owner,omitempty"`
+}
 
 // Report is what a Gate found.
 type Report struct {
@@ -133,17 +136,18 @@ const OverrideTTL = 30 * time.Minute
 // exactly what was asked for, lasts 30 minutes from its approval, and is
 // used once.
 type Override struct {
-	ID          string
-	FromVersion int64
-	From, To    Mode
-	Reason      string
-	RevokeOpen  bool
-	Report      string // digest that the gate had; "" for no report
-	RequestedBy Actor
-	RequestedAt time.Time
-	ApprovedBy  Actor     // zero: not yet
-	ApprovedAt  time.Time // zero: not yet
-	UsedAt      time.Time // zero: not yet
+	ID          string    `json:"id"`
+	FromVersion int64     `json:"fromVersion"`
+	From        Mode      `json:"fromMode"`
+	To          Mode      `json:"toMode"`
+	Reason      string    `json:"-"` // the audit entry has it as its own
+	RevokeOpen  bool      `json:"revokeOpen"`
+	Report      string    `json:"report,omitempty"` // digest that the gate had; "" for no report
+	RequestedBy Actor     `json:"requestedBy"`
+	RequestedAt time.Time `json:"requestedAt"`
+	ApprovedBy  Actor     `json:"approvedBy,omitzero"` // zero: not yet
+	ApprovedAt  time.Time `json:"approvedAt,omitzero"` // zero: not yet
+	UsedAt      time.Time `json:"usedAt,omitzero"`     // zero: not yet
 }
 
 // Status is pending, approved, expired or used.
