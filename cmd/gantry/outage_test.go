@@ -15,8 +15,10 @@ import (
 	"avalo.app/gantry/internal/store/storetest"
 )
 
-// cable is a TCP proxy that a test pulls out and plugs in again.
+// cable is a TCP proxy that a test pulls out and plugs in again, or freezes:
+// then it takes everything and delivers nothing.
 type cable struct {
+	frozen       sync.RWMutex
 	addr, target string
 	mu           sync.Mutex
 	in           net.Listener
@@ -52,10 +54,22 @@ func (c *cable) plug(t *testing.T) {
 			c.mu.Lock()
 			c.conns = append(c.conns, a, b)
 			c.mu.Unlock()
-			go func() { _, _ = io.Copy(a, b); _ = a.Close() }()
-			go func() { _, _ = io.Copy(b, a); _ = b.Close() }()
+			go func() { _, _ = io.Copy(delivery{c, a}, b); _ = a.Close() }()
+			go func() { _, _ = io.Copy(delivery{c, b}, a); _ = b.Close() }()
 		}
 	}()
+}
+
+// delivery is one end of a connection, which a frozen cable does not reach.
+type delivery struct {
+	c  *cable
+	to io.Writer
+}
+
+func (d delivery) Write(b []byte) (int, error) {
+	d.c.frozen.RLock()
+	defer d.c.frozen.RUnlock()
+	return d.to.Write(b)
 }
 
 func (c *cable) pull() {
@@ -136,5 +150,93 @@ func TestStoreOutage(t *testing.T) {
 	}
 	if code := p.Stop(); code != 0 {
 		t.Errorf("exit code %d\n%s", code, p.Stderr())
+	}
+}
+
+// TestSignupOutage: with the database cut off, and with one that does not
+// answer, signups are refused with SERVICE_DEGRADED, the mode is read from
+// memory with its age, and nothing hangs. Afterwards nothing is lost and
+// nothing was taken.
+func TestSignupOutage(t *testing.T) {
+	for name, outage := range map[string]struct{ begin, end func(*testing.T, *cable) }{
+		"cut off":       {func(_ *testing.T, c *cable) { c.pull() }, func(t *testing.T, c *cable) { c.plug(t) }},
+		"not answering": {func(_ *testing.T, c *cable) { c.frozen.Lock() }, func(_ *testing.T, c *cable) { c.frozen.Unlock() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u, err := url.Parse(storetest.Postgres(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			wire := newCable(t, u.Host)
+			u.Host = wire.addr
+			p := gantrytest.Start(t, gantrytest.Options{Binary: binary, Config: postgresConfig(t, u.String())})
+			softLaunch(t, p)
+			reserved := p.Do(t, "POST", "/v1/signups", `{"country":"PL","userId":"before"}`)
+			var r struct{ ID string }
+			reserved.Decode(t, &r)
+			outage.begin(t, wire)
+			asked := func(method, path, body string, want int) gantrytest.Answer {
+				t.Helper()
+				began := time.Now()
+				a, err := p.Try(method, path, body) // gives up after 30 s
+				if took := time.Since(began); err != nil || a.Status != want || took > 25*time.Second {
+					t.Errorf("%s %s: %d after %s, want %d: %v %s", method, path, a.Status, took, want, err, a.Body)
+				}
+				return a
+			}
+			for _, a := range []gantrytest.Answer{
+				asked("POST", "/v1/signups", `{"country":"PL","userId":"during"}`, 503),
+				asked("POST", "/v1/signups/"+r.ID+"/confirm", "", 503),
+				asked("DELETE", "/v1/signups/"+r.ID, "", 503),
+				asked("POST", "/v1/signups/eligibility", `{"country":"PL","userId":"during"}`, 503),
+			} {
+				var problem struct{ Code string }
+				if a.Decode(t, &problem); problem.Code != "SERVICE_DEGRADED" {
+					t.Errorf("%s", a.Body)
+				}
+			}
+			var legacy struct {
+				Result struct {
+					Allowed bool
+					Reason  string
+				}
+			}
+			asked("POST", "/callable/checkSignupEligibility", `{"data":{"countryCode":"PL","userId":"during"}}`, 200).Decode(t, &legacy)
+			if legacy.Result.Allowed || legacy.Result.Reason != "SYSTEM_ERROR" {
+				t.Errorf("the callable: %+v", legacy)
+			}
+			time.Sleep(2 * time.Second) // the age is told in whole seconds
+			var mode struct {
+				Mode       string
+				AgeSeconds int
+			}
+			if asked("GET", "/v1/launch/mode", "", 200).Decode(t, &mode); mode.Mode != "SOFT_LAUNCH" || mode.AgeSeconds < 1 {
+				t.Errorf("the mode without the store: %+v", mode)
+			}
+			outage.end(t, wire)
+			for range 300 {
+				if a, err := p.Try("POST", "/v1/signups", `{"country":"PL","userId":"after"}`); err == nil && a.Status == 201 {
+					break
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+			if a := p.Do(t, "POST", "/v1/signups/"+r.ID+"/confirm", ""); a.Status != 200 {
+				t.Errorf("the reservation from before: %d %s", a.Status, a.Body)
+			}
+			var c tally
+			for range 300 { // what nobody was told of is given back
+				p.Do(t, "GET", "/v1/signups/counts", nil).Decode(t, &c)
+				if c.Total.Open == 1 && c.Total.Confirmed == 1 {
+					break
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+			if c.Total.Open != 1 || c.Total.Confirmed != 1 {
+				t.Errorf("%+v, want one open and one confirmed", c)
+			}
+			if a := p.Do(t, "GET", "/v1/signups/drift", nil); string(a.Body) != "{\"drift\":[]}\n" {
+				t.Errorf("counters are not the rows: %s", a.Body)
+			}
+		})
 	}
 }

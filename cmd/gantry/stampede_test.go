@@ -279,3 +279,80 @@ func softLaunch(t *testing.T, p *gantrytest.Process) {
 	do(dave.Secret, 200, "POST", "/v1/launch/overrides/"+o.ID+"/approve", "")
 	do(bob.Secret, 200, "PUT", "/v1/launch/mode", `{"mode":"SOFT_LAUNCH","reason":"Opening for the test","override":"`+o.ID+`"}`)
 }
+
+// TestExpandedSoftLaunch: 5,000 a day for the EU and North America, set while
+// people come: the 5,001st is refused.
+func TestExpandedSoftLaunch(t *testing.T) {
+	p := gantrytest.Start(t, gantrytest.Options{Binary: binary})
+	softLaunch(t, p)
+	canada := `{"country":"CA","userId":"ca"}`
+	if a := p.Do(t, "POST", "/v1/signups", canada); a.Status != http.StatusForbidden {
+		t.Errorf("Canada before: %d %s", a.Status, a.Body)
+	}
+	if a := p.Do(t, "PUT", "/v1/launch/phases/SOFT_LAUNCH?reason=Expanded+soft+launch", `{"countries":["GB","CH"],"groups":["EU","NA"],"dailyCap":5000}`); a.Status != 200 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	if a := p.Do(t, "POST", "/v1/signups", canada); a.Status != http.StatusCreated {
+		t.Errorf("Canada after: %d %s", a.Status, a.Body)
+	}
+	s := &stampede{t: t, nodes: []*gantrytest.Process{p}}
+	if took, _ := s.fill(0, 4999); took != 4999 {
+		t.Errorf("%d of 4999 took a slot", took)
+	}
+	a := p.Do(t, "POST", "/v1/signups", person(4999))
+	var problem struct {
+		Code    string
+		Details struct{ Limit, Actual int }
+	}
+	if a.Decode(t, &problem); a.Status != http.StatusForbidden || problem.Code != "DAILY_LIMIT_REACHED" || problem.Details.Limit != 5000 || problem.Details.Actual != 5000 {
+		t.Errorf("the 5,001st: %d %s", a.Status, a.Body)
+	}
+	s.noDrift()
+}
+
+// TestInviteStampede: 500 people with one code of 50 uses, each asking three
+// times, over two nodes: exactly 50 come in, and none of them burns two uses.
+func TestInviteStampede(t *testing.T) {
+	config := postgresConfig(t, storetest.Postgres(t))
+	a := gantrytest.Start(t, gantrytest.Options{Binary: binary, Config: config})
+	b := gantrytest.Start(t, gantrytest.Options{Binary: binary, Config: config})
+	b.Key = a.Key
+	if r := a.Do(t, "PUT", "/v1/launch/mode", `{"mode":"CLOSED_BETA","reason":"Opening for the test"}`); r.Status != 200 {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	var made struct{ Invites []struct{ ID, Code string } }
+	a.Do(t, "POST", "/v1/invites", `{"maxUses":50}`).Decode(t, &made)
+	s := &stampede{t: t, nodes: []*gantrytest.Process{a, b}}
+	var in sync.Map
+	var depleted atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 500 {
+		wg.Go(func() {
+			for range 3 {
+				body := fmt.Sprintf(`{"country":"PL","userId":"u%d","ip":"10.%d.%d.1","inviteCode":%q}`, i, i/256, i%256, made.Invites[0].Code)
+				r := s.ask(i, "POST", "/v1/signups", body)
+				switch r.Status {
+				case http.StatusCreated, http.StatusOK:
+					var res struct{ ID string }
+					r.Decode(t, &res)
+					if was, _ := in.LoadOrStore(i, res.ID); was != res.ID {
+						t.Errorf("person %d has %s and %s", i, was, res.ID)
+					}
+				case http.StatusForbidden:
+					depleted.Add(1)
+				default:
+					t.Errorf("%d %s", r.Status, r.Body)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	n := 0
+	in.Range(func(any, any) bool { n++; return true })
+	var list struct{ Invites []struct{ Used int } }
+	a.Do(t, "GET", "/v1/invites", nil).Decode(t, &list)
+	if n != 50 || depleted.Load() != 450*3 || list.Invites[0].Used != 50 {
+		t.Errorf("%d came in, %d refusals, used %d", n, depleted.Load(), list.Invites[0].Used)
+	}
+	s.noDrift()
+}
