@@ -53,6 +53,15 @@ func TestTwoNodes(t *testing.T) {
 		return v.Limit == 7
 	})
 
+	if r := a.Do(t, "PUT", "/v1/launch/mode", `{"mode":"CLOSED_BETA","reason":"Opening the beta"}`); r.Status != 200 {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	within("the launch mode is in force on the other node", func() bool {
+		var v struct{ Mode string }
+		b.Do(t, "GET", "/v1/launch/mode", nil).Decode(t, &v)
+		return v.Mode == "CLOSED_BETA"
+	})
+
 	var made struct{ ID, Secret string }
 	a.Do(t, "POST", "/v1/keys", `{"role":"moderator","label":"ops"}`).Decode(t, &made)
 	policies := func() int {
@@ -70,7 +79,7 @@ func TestTwoNodes(t *testing.T) {
 	}
 	var log struct{ Entries []struct{ Kind string } }
 	a.Do(t, "GET", "/v1/audit/entries", nil).Decode(t, &log)
-	if len(log.Entries) != 6 { // start, first key, policy, key, revocation, policy
+	if len(log.Entries) != 7 { // start, first key, policy, mode, key, revocation, policy
 		t.Errorf("%d audit entries: %+v", len(log.Entries), log.Entries)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"avalo.app/gantry/internal/config"
+	"avalo.app/gantry/internal/geoip/geoiptest"
 )
 
 const hookKey = "c2VjcmV0IG9mIHRoaXJ0eS10d28gYnl0ZXMgcmlnaHQ="
@@ -356,5 +357,38 @@ func TestHookInTime(t *testing.T) {
 	}
 	if open, _ := s.counts(t); open != 1 {
 		t.Errorf("%d open", open)
+	}
+}
+
+// TestIPCountry: where the address must agree, a stated country that does
+// not is refused, and a hook that states none takes that of the address.
+func TestIPCountry(t *testing.T) {
+	s := start(t, func(c *config.Config) {
+		c.Launch.IPCountryDatabase = filepath.Join(t.TempDir(), "country.mmdb")
+		geoiptest.Write(t, c.Launch.IPCountryDatabase, map[string]string{"198.51.100.0/24": "PL", "203.0.113.0/24": "US"})
+		c.Launch.Hooks.Firebase.Project, c.Launch.Hooks.Firebase.JWKSURL = "demo", c.Access.Issuers[0].JWKSURL
+	})
+	s.want(t, 200, "PUT", "/v1/launch/mode", `{"mode":"CLOSED_BETA","reason":"opening the beta"}`)
+	code := s.code(t, 9)
+	body := func(country, ip string) string {
+		return fmt.Sprintf(`{"country":%q,"ip":%q,"inviteCode":%q,"userId":"u%s"}`, country, ip, code, ip)
+	}
+	s.want(t, 201, "POST", "/v1/signups", body("PL", "203.0.113.1")) // not required yet
+	s.want(t, 200, "PUT", "/v1/launch/settings?reason=Addresses+must+agree", `{"timeZone":"UTC","blockedCountries":[],"requireIPCountry":true,"reservationTTL":"15m","hookTTL":"24h"}`)
+	s.want(t, 201, "POST", "/v1/signups", body("PL", "198.51.100.1"))
+	for ip, problem := range map[string]string{"203.0.113.2": "address disagrees", "192.0.2.1": "address unknown", "": "address unknown"} {
+		if answer := s.want(t, 403, "POST", "/v1/signups", body("PL", ip)); !strings.Contains(answer, `"problem":"`+problem+`"`) || ip != "" && strings.Contains(answer, ip+`"`) {
+			t.Errorf("%q: %s", ip, answer)
+		}
+	}
+	s.want(t, 204, "POST", "/v1/invites/claim", `{"inviteCode":"`+code+`","email":"ada@example.com"}`)
+	now := time.Now()
+	token := s.issuer.sign(t, map[string]any{"iss": "https://securetoken.google.com/demo", "aud": "demo", "sub": "fb1", "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(),
+		"event_id": "e1", "ip_address": "198.51.100.77", "user_record": map[string]any{"uid": "fb1", "email": "ada@example.com"}}, nil)
+	if status, answer := s.do(t, "POST", "/hooks/firebase/before-create", "", `{"data":{"jwt":"`+token+`"}}`); status != 200 {
+		t.Errorf("%d %s", status, answer)
+	}
+	if list := s.want(t, 200, "GET", "/v1/signups?userId=fb1", ""); !strings.Contains(list, `"country":"PL"`) {
+		t.Errorf("%s", list)
 	}
 }

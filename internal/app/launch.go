@@ -42,6 +42,12 @@ func (a *App) ipCountry() func(string) string {
 	return a.geo.Country
 }
 
+// today counts the day's signups, as this node last read them.
+func (a *App) today() launch.Day {
+	v, _ := a.control.View()
+	return v.Today[launch.DayKey{Day: v.Calendar.Day(a.o.Now())}]
+}
+
 // hooks are the configured integrations.
 func (a *App) hooks() (h httpapi.Hooks, err error) {
 	cfg := a.config().Launch.Hooks

@@ -14,6 +14,7 @@ const (
 	flushEvery    = time.Second            // violations
 	touchEvery    = time.Minute            // last use of keys
 	sweepEvery    = time.Minute            // counters whose windows ended leave memory
+	geoEvery      = time.Minute            // a database of addresses that was replaced
 	storeTimeout  = 5 * time.Second        // of one background store operation
 	expireRefresh = 30 * time.Second       // overrides that expired leave memory
 )
@@ -29,6 +30,9 @@ func (a *App) startLoops(ctx context.Context) {
 	a.every(ctx, touchEvery, "record key use", a.access.FlushUses)
 	a.every(ctx, time.Duration(a.config().Counters.SnapshotInterval), "snapshot counters", func(context.Context) error { return a.saveCounters() })
 	a.every(ctx, time.Duration(a.config().Audit.CheckpointInterval), "publish checkpoint", a.publishCheckpoint)
+	if a.geo != nil {
+		a.every(ctx, geoEvery, "read address database", func(context.Context) error { return a.geo.Reload() })
+	}
 	a.startLeased(ctx)
 }
 

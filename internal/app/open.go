@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"avalo.app/gantry/internal/config"
 	"avalo.app/gantry/internal/fault"
 	"avalo.app/gantry/internal/httpapi"
+	"avalo.app/gantry/internal/launch"
 	"avalo.app/gantry/internal/store"
 )
 
@@ -122,6 +124,27 @@ func (a *App) collectors() {
 	counter("gantry_ratelimit_degraded_total", "Checks decided without the counter store.", func() float64 {
 		_, total, _ := a.limits.Degraded()
 		return float64(total)
+	})
+	for _, m := range launch.Modes() {
+		a.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gantry_launch_mode", Help: "1 for the launch mode in force.", ConstLabels: prometheus.Labels{"mode": string(m)}}, func() float64 {
+			if v, _ := a.control.View(); v.Mode == m {
+				return 1
+			}
+			return 0
+		}))
+	}
+	gauge("gantry_launch_state_age_seconds", "Age of the launch state that this node answers from.", func() float64 {
+		_, age := a.control.View()
+		return age.Seconds()
+	})
+	gauge("gantry_signups_open", "Reservations of today that are not confirmed yet.", func() float64 { return float64(a.today().Open) })
+	gauge("gantry_signups_confirmed", "Signups of today that are confirmed.", func() float64 { return float64(a.today().Confirmed) })
+	gauge("gantry_signups_cap", "Signups that today admits; +Inf without a cap.", func() float64 {
+		v, _ := a.control.View()
+		if limit := v.Phase().CapOf(""); limit >= 0 {
+			return float64(limit)
+		}
+		return math.Inf(1)
 	})
 	gauge("gantry_background_failing", "Background loops whose last turn failed (snapshots, flushes, polls).", func() float64 { return float64(a.failing.Load()) })
 	gauge("gantry_store_up", "1 while the durable store answers.", func() float64 {
