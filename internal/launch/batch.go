@@ -116,8 +116,8 @@ func (s *Signups) commit(batch []*pending) {
 			p.done <- Outcome{Err: err}
 			continue
 		}
-		if outs[i].Reservation.State == Unbacked {
-			s.o.Signals(signal.Fact{Rule: "signup_unbacked", Object: outs[i].Reservation.ID, Failing: true, Value: outs[i].Reservation.Day})
+		if r := outs[i].Reservation; outs[i].Backed || outs[i].Err != nil && r.State == Unbacked {
+			s.o.Signals(signal.Fact{Rule: "signup_unbacked", Object: r.ID, Failing: !outs[i].Backed, Value: r.Day})
 		}
 		p.done <- outs[i]
 	}

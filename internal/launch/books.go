@@ -2,6 +2,7 @@ package launch
 
 import (
 	"crypto/rand"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 // do no I/O, so that a test can drive them.
 //
 // Every row that a step can touch must be loaded: the reservations of its id,
-// subject and event, the invites and claims that it and they name, the days
+// subject and event, those that stand for the subjects of these, the invites
+// and claims that it and they name, the days
 // and countries of both, the holders of its network and device, the entries
 // of the allowlist that list it, and every open reservation that is due. A
 // missing counter counts as zero.
@@ -26,46 +28,66 @@ type Books struct {
 	Days    map[DayKey]*Day
 	Holders map[HolderKey]*Holder
 
-	byID, byUser, byEmail    map[string]*Reservation
+	byID                     map[string]*Reservation
+	byUser, byEmail          map[string][]*Reservation
 	inviteByID, inviteByHash map[string]*Invite
 	touched                  map[any]bool
 	ChangedReservations      []*Reservation
 	ChangedInvites           []*Invite
 	ChangedDays              []DayKey
 	NewEvents                []string
-	NewUnbacked              int
+	// Moved are reservations that gave up a user id, which another row may
+	// have by now: a store takes it from their rows before it writes any.
+	Moved []*Reservation
 }
 
 // NewBooks returns books without rows.
 func NewBooks(now time.Time, s *State) *Books {
 	return &Books{Now: now.Truncate(time.Microsecond), State: s, Events: map[string]string{}, Claims: map[string]string{}, Listed: map[string]bool{},
 		Days: map[DayKey]*Day{}, Holders: map[HolderKey]*Holder{},
-		byID: map[string]*Reservation{}, byUser: map[string]*Reservation{}, byEmail: map[string]*Reservation{},
+		byID: map[string]*Reservation{}, byUser: map[string][]*Reservation{}, byEmail: map[string][]*Reservation{},
 		inviteByID: map[string]*Invite{}, inviteByHash: map[string]*Invite{}, touched: map[any]bool{}}
 }
 
 // Today is the day that a reservation made now counts on.
 func (b *Books) Today() string { return b.State.Calendar.Day(b.Now) }
 
-// AddReservation enters a loaded row. Of several of one subject, one that
-// still stands comes first, then the newest.
+// AddReservation enters a loaded row.
 func (b *Books) AddReservation(r *Reservation) {
-	if b.byID[r.ID] != nil {
-		return
+	if b.byID[r.ID] == nil {
+		b.byID[r.ID] = r
+		b.index(r)
 	}
-	b.byID[r.ID] = r
-	b.index(b.byUser, r.UserID, r)
-	b.index(b.byEmail, r.EmailHash, r)
 }
 
-func (b *Books) index(m map[string]*Reservation, key string, r *Reservation) {
-	if key == "" {
-		return
+// index lets a reservation be found by what it names now.
+func (b *Books) index(r *Reservation) {
+	if r.UserID != "" && !slices.Contains(b.byUser[r.UserID], r) {
+		b.byUser[r.UserID] = append(b.byUser[r.UserID], r)
 	}
-	old := m[key]
-	if old == nil || r.stands() && !old.stands() || r.stands() == old.stands() && r.CreatedAt.After(old.CreatedAt) {
-		m[key] = r
+	if r.EmailHash != "" && !slices.Contains(b.byEmail[r.EmailHash], r) {
+		b.byEmail[r.EmailHash] = append(b.byEmail[r.EmailHash], r)
 	}
+}
+
+// ofUser and ofEmail find the reservation of a key, nil if there is none: one
+// that holds a slot comes first, then one that waits for one, then the newest.
+func (b *Books) ofUser(id string) *Reservation {
+	return best(b.byUser[id], func(r *Reservation) bool { return r.UserID == id })
+}
+
+func (b *Books) ofEmail(hash string) *Reservation {
+	return best(b.byEmail[hash], func(r *Reservation) bool { return r.EmailHash == hash })
+}
+
+// best skips what has another key by now.
+func best(rs []*Reservation, still func(*Reservation) bool) (found *Reservation) {
+	for _, r := range rs {
+		if still(r) && (found == nil || r.before(found)) {
+			found = r
+		}
+	}
+	return found
 }
 
 // AddInvite enters a loaded row.
@@ -101,10 +123,10 @@ func (b *Books) ExpireDue() {
 // both before one that has ended.
 func (b *Books) subject(a Applicant) *Reservation {
 	var found []*Reservation
-	if r := b.byUser[a.UserID]; a.UserID != "" && r != nil {
+	if r := b.ofUser(a.UserID); r != nil {
 		found = append(found, r)
 	}
-	if r := b.byEmail[a.EmailHash]; a.EmailHash != "" && r != nil {
+	if r := b.ofEmail(a.EmailHash); r != nil {
 		found = append(found, r)
 	}
 	for _, want := range [...]func(*Reservation) bool{(*Reservation).holds, (*Reservation).stands} {
@@ -137,9 +159,9 @@ func (b *Books) reserve(a Applicant) Outcome {
 	if err != nil {
 		return Outcome{Err: err}
 	}
-	r := &Reservation{ID: newID(), CreatedAt: b.Now}
+	r, backed := &Reservation{ID: newID(), CreatedAt: b.Now}, false
 	if old != nil && old.State == Unbacked {
-		r = old // the account that waits for a slot gets this one
+		r, backed = old, true // the account that waits for a slot gets this one
 	}
 	ttl := a.TTL
 	switch {
@@ -150,24 +172,29 @@ func (b *Books) reserve(a Applicant) Outcome {
 		ttl = time.Duration(b.State.Settings.ReservationTTL)
 	}
 	r.State, r.Day, r.Country, r.Mode = Open, b.Today(), a.Country, b.State.Mode
-	r.UserID, r.EmailHash, r.Network, r.Device, r.Source = first(a.UserID, r.UserID), first(a.EmailHash, r.EmailHash), a.Network, a.Device, a.Source
+	r.Network, r.Device, r.Source = a.Network, a.Device, a.Source
+	b.identify(r, a)
 	r.Grants, r.ExpiresAt, r.EndedAt, r.InviteID = 1, b.Now.Add(ttl), time.Time{}, ""
 	if invite != nil {
 		r.InviteID = invite.ID
 	}
 	b.hold(r)
 	b.AddReservation(r)
-	b.index(b.byUser, r.UserID, r)
-	b.index(b.byEmail, r.EmailHash, r)
+	b.index(r)
 	b.event(a.Event, r)
-	return Outcome{Reservation: *r}
+	return Outcome{Reservation: *r, Backed: backed}
 }
 
-func first(a, b string) string {
-	if a != "" {
-		return a
+// identify gives a reservation that is about to hold its slot the keys of
+// its applicant, whom no other holds for. What it had beside them it keeps,
+// unless another holds for that.
+func (b *Books) identify(r *Reservation, a Applicant) {
+	if a.UserID != "" || taken(b.ofUser(r.UserID), r) {
+		r.UserID = a.UserID
 	}
-	return b
+	if a.EmailHash != "" || taken(b.ofEmail(r.EmailHash), r) {
+		r.EmailHash = a.EmailHash
+	}
 }
 
 // again answers a subject that holds a reservation already with that one.
@@ -201,18 +228,17 @@ func (b *Books) standing(r *Reservation, a Applicant) error {
 // itself, if nobody else is found by it. A hook's user id may be a throw-away,
 // so the newest counts.
 func (b *Books) adopt(r *Reservation, a Applicant) {
-	free := func(m map[string]*Reservation, key string) bool {
-		o := m[key]
-		return key != "" && (o == nil || o == r || !o.stands())
-	}
-	if free(b.byUser, a.UserID) {
+	free := func(o *Reservation) bool { return o == nil || !o.stands() }
+	if a.UserID != "" && free(b.ofUser(a.UserID)) {
+		if r.UserID != "" {
+			b.Moved = append(b.Moved, r)
+		}
 		r.UserID = a.UserID
-		b.byUser[a.UserID] = r
 	}
-	if r.EmailHash == "" && free(b.byEmail, a.EmailHash) {
+	if r.EmailHash == "" && free(b.ofEmail(a.EmailHash)) {
 		r.EmailHash = a.EmailHash
-		b.byEmail[a.EmailHash] = r
 	}
+	b.index(r)
 }
 
 // decide is the rule of a newcomer: the first that fails.
@@ -224,12 +250,18 @@ func (b *Books) decide(a Applicant) (*Invite, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, key := range [...]DayKey{{b.Today(), ""}, {b.Today(), a.Country}} {
-		if err := b.room(key); err != nil {
-			return nil, err
-		}
+	if err := b.rooms(a); err != nil {
+		return nil, err
 	}
 	return invite, b.share(a)
+}
+
+// rooms refuses when today is full, for all or for the country.
+func (b *Books) rooms(a Applicant) error {
+	if err := b.room(DayKey{Day: b.Today()}); err != nil {
+		return err
+	}
+	return b.room(DayKey{b.Today(), a.Country})
 }
 
 // admission asks what the mode asks of a newcomer.
@@ -334,15 +366,23 @@ func (b *Books) find(op Op) (*Reservation, error) {
 		r = b.subject(op.Applicant)
 	}
 	if r == nil {
-		return nil, fault.New(fault.NotFound, opDecide, "there is no such reservation; it may be older than the retention")
+		return nil, noReservation()
 	}
 	return r, nil
 }
+
+func noReservation() error {
+	return fault.New(fault.NotFound, opDecide, "there is no such reservation; it may be older than the retention")
+}
+
+// maxID bounds a reservation's id.
+const maxID = 64
 
 // confirm makes a reservation final. One that has ended takes a slot of its
 // own day again, if there is one; else the account is unbacked.
 func (b *Books) confirm(op Op) Outcome {
 	r, err := b.find(op)
+	backed := err == nil && r.State == Unbacked
 	switch {
 	case err != nil && op.ID == "" && !op.Known:
 		return b.unknownAccount(op.Applicant)
@@ -357,6 +397,8 @@ func (b *Books) confirm(op Op) Outcome {
 		return b.unbacked(r, "its country is blocked now")
 	case r.State == Revoked:
 		return b.unbacked(r, "an admin revoked the open reservations")
+	case r.Grants == 0:
+		return b.unbacked(r, ungranted)
 	case r.State != Open:
 		if err := b.retake(r); err != "" {
 			return b.unbacked(r, err)
@@ -366,14 +408,17 @@ func (b *Books) confirm(op Op) Outcome {
 		b.adopt(r, op.Applicant)
 	}
 	b.count(r, -1, 1)
+	b.letGo(r)
 	r.State, r.ConfirmedAt, r.EndedAt = Confirmed, b.Now, time.Time{}
 	b.change(r)
-	return Outcome{Reservation: *r}
+	return Outcome{Reservation: *r, Backed: backed}
 }
+
+const ungranted = "nothing was reserved for it, or an admin revoked that"
 
 // retake lets an ended reservation hold again, or says why it cannot.
 func (b *Books) retake(r *Reservation) (problem string) {
-	if b.taken(b.byUser, r.UserID, r) || b.taken(b.byEmail, r.EmailHash, r) {
+	if taken(b.ofUser(r.UserID), r) || taken(b.ofEmail(r.EmailHash), r) {
 		return "its subject holds another reservation"
 	}
 	for _, key := range r.keys() {
@@ -389,10 +434,8 @@ func (b *Books) retake(r *Reservation) (problem string) {
 	return ""
 }
 
-func (b *Books) taken(m map[string]*Reservation, key string, r *Reservation) bool {
-	o := m[key]
-	return key != "" && o != nil && o != r && o.holds()
-}
+// taken reports whether another than r holds a slot.
+func taken(o, r *Reservation) bool { return o != nil && o != r && o.holds() }
 
 // unbacked lists the account of a reservation that cannot be confirmed.
 func (b *Books) unbacked(r *Reservation, why string) Outcome {
@@ -401,16 +444,20 @@ func (b *Books) unbacked(r *Reservation, why string) Outcome {
 	}
 	// Another reservation that stands for the subject is the one that is found
 	// by it from now on.
-	if b.taken(b.byUser, r.UserID, r) {
+	if taken(b.ofUser(r.UserID), r) {
 		r.UserID = ""
 	}
-	if b.taken(b.byEmail, r.EmailHash, r) {
+	if taken(b.ofEmail(r.EmailHash), r) {
 		r.EmailHash = ""
 	}
 	r.State = Unbacked
 	b.change(r)
+	mend := "confirm again when a slot is free"
+	if r.Grants == 0 {
+		mend = "reserve for it and confirm again"
+	}
 	return Outcome{Reservation: *r, Err: &fault.Error{Code: fault.Conflict, Op: opDecide,
-		Msg: "the account is not backed by a slot: " + why + ". It is listed (GET /v1/signups?state=unbacked): remove it, or confirm again when a slot is free", Detail: Refusal{Mode: b.State.Mode, Problem: why, Day: r.Day, Country: r.Country}}}
+		Msg: "the account is not backed by a slot: " + why + ". It is listed (GET /v1/signups?state=unbacked): remove it, or " + mend, Detail: Refusal{Mode: b.State.Mode, Problem: why, Day: r.Day, Country: r.Country}}}
 }
 
 // unknownAccount lists an account that nobody reserved for.
@@ -418,13 +465,14 @@ func (b *Books) unknownAccount(a Applicant) Outcome {
 	r := &Reservation{ID: newID(), State: Expired, Day: b.Today(), Country: a.Country, Mode: b.State.Mode, UserID: a.UserID, EmailHash: a.EmailHash,
 		Source: a.Source, CreatedAt: b.Now, ExpiresAt: b.Now, EndedAt: b.Now}
 	b.AddReservation(r)
-	return b.unbacked(r, "nothing was reserved for it")
+	return b.unbacked(r, ungranted)
 }
 
 // release gives a slot and an invite use back. What has ended stays as it
 // is; what is confirmed is an account, and refused.
 func (b *Books) release(op Op) Outcome {
 	r, err := b.find(op)
+	backed := false
 	switch {
 	case err != nil:
 		return Outcome{Err: err}
@@ -435,16 +483,18 @@ func (b *Books) release(op Op) Outcome {
 	case r.State == Open:
 		b.end(r, Released)
 	case r.State == Unbacked:
-		r.State = Released
+		r.State, backed = Released, true
 		b.change(r)
 	}
-	return Outcome{Reservation: *r}
+	return Outcome{Reservation: *r, Backed: backed}
 }
 
-// RevokeOpen ends every open reservation among the loaded.
+// RevokeOpen ends every open reservation among the loaded, and takes their
+// grants back.
 func (b *Books) RevokeOpen() {
 	for _, r := range b.byID {
 		if r.State == Open {
+			r.Grants = 0
 			b.end(r, Revoked)
 		}
 	}
@@ -478,21 +528,24 @@ func (b *Books) holder(k HolderKey, r *Reservation) {
 	}
 }
 
-// end frees what an open reservation, or an unbacked confirmation, holds.
-func (b *Books) end(r *Reservation, s ReservationState) {
-	if r.State == Open {
-		b.count(r, -1, 0)
-		for _, hash := range [...]string{r.Network, r.Device} {
-			for _, country := range [...]string{"", r.Country} {
-				if h := b.Holders[HolderKey{hash, country}]; hash != "" && h != nil && r.Day == b.Today() {
-					h.Open--
-				}
+// letGo takes an open reservation off its network and device.
+func (b *Books) letGo(r *Reservation) {
+	for _, hash := range [...]string{r.Network, r.Device} {
+		for _, country := range [...]string{"", r.Country} {
+			if h := b.Holders[HolderKey{hash, country}]; hash != "" && h != nil && r.Day == b.Today() {
+				h.Open--
 			}
 		}
-		if i := b.inviteByID[r.InviteID]; i != nil {
-			i.Used--
-			b.changeInvite(i)
-		}
+	}
+}
+
+// end frees what an open reservation holds.
+func (b *Books) end(r *Reservation, s ReservationState) {
+	b.count(r, -1, 0)
+	b.letGo(r)
+	if i := b.inviteByID[r.InviteID]; i != nil {
+		i.Used--
+		b.changeInvite(i)
 	}
 	r.State, r.EndedAt = s, b.Now
 	b.change(r)

@@ -8,25 +8,30 @@ import (
 )
 
 // ParseCountry returns the ISO 3166-1 alpha-2 code that s means: itself, an
-// alpha-3 code, or a reserved alias such as UK. Case does not matter.
-// Kosovo's XK is known, though user-assigned, since address databases use it.
-// Groups, withdrawn codes and anything else are not countries.
+// alpha-3 code, or a code that ISO reserves for a part of a country, such as
+// UK or IC, the Canary Islands. Case does not matter. Kosovo's XK is known,
+// though user-assigned, since address databases use it. Groups, withdrawn
+// codes, codes of other standards and anything else are not countries.
 func ParseCountry(s string) (string, bool) {
-	s = strings.ToUpper(s)
-	if len(s) != 2 && len(s) != 3 || strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+	if len(s) != 2 && len(s) != 3 || strings.Trim(s, letters) != "" {
 		return "", false
 	}
+	s = strings.ToUpper(s)
 	c := countries.ByName(s)
 	switch {
-	case c == countries.Unknown || len(c.Alpha2()) != 2:
+	case c == countries.Unknown || c == countries.ANT || c == countries.YUG: // dissolved
 		return "", false
-	case len(s) == 3 && c.Alpha3() != s: // a name of three letters is no code
-		return "", false
-	case c == countries.ANT || c == countries.YUG: // dissolved
-		return "", false
+	case c.Alpha2() == s, c.Alpha3() == s, slices.Contains(reserved(), s):
+		return c.Alpha2(), len(c.Alpha2()) == 2
 	}
-	return c.Alpha2(), true
+	return "", false // the library knows names, too, and codes of the past
 }
+
+const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// reserved are the exceptional reservations of ISO 3166-1 that mean one
+// country of the present.
+func reserved() []string { return []string{"CP", "EA", "IC", "TA", "UK"} }
 
 // The groups of countries that a phase may open. A group is written apart
 // from countries: NA is also the code of Namibia.

@@ -197,14 +197,17 @@ func (g *Guests) InviteWaiting(ctx context.Context, spec InviteSpec, by Actor) (
 	}
 	batch := "inv_" + newID()
 	made := map[string]NewInvite{} // by entry: a store that retries makes them again
-	facts := inviteFacts(spec, spec.Count)
-	facts["bound"], facts["waitlist"] = true, true
+	entry := func(n int) audit.Entry {
+		facts := inviteFacts(spec, n)
+		facts["bound"], facts["waitlist"] = true, true
+		return audit.Entry{Kind: audit.InvitesCreated, Actor: by.ID, Object: "invites:" + batch, After: facts}
+	}
 	ws, err := g.o.Store.InviteWaiting(ctx, spec.Country, spec.Count, now, func(w Waiting) Invite {
 		one := spec
 		one.Email, one.Country = w.Email, ""
 		made[w.ID] = g.mint(one, batch, by, now)
 		return made[w.ID].Invite
-	}, audit.Entry{Kind: audit.InvitesCreated, Actor: by.ID, Object: "invites:" + batch, After: facts})
+	}, entry)
 	out := make([]NewInvite, len(ws))
 	for i, w := range ws {
 		out[i] = made[w.ID]

@@ -51,8 +51,11 @@ func (h *Hasher) network(ip string) string {
 }
 
 // NormalEmail is the form under which an e-mail address is compared: NFKC,
-// lower case, without surrounding space.
-func NormalEmail(s string) string { return strings.ToLower(norm.NFKC.String(strings.TrimSpace(s))) }
+// lower case, without surrounding space. NFKC again, since a letter may
+// compose with its accents in lower case only.
+func NormalEmail(s string) string {
+	return norm.NFKC.String(strings.ToLower(norm.NFKC.String(strings.TrimSpace(s))))
+}
 
 // normalCode is an invite code without what people add when they copy it.
 func normalCode(s string) string {

@@ -69,6 +69,10 @@ func (p Phase) normal(blocked []string) (Phase, error) {
 		return p, fault.Invalid(op, fault.Field{Field: "countries", Problem: "empty", Limit: 1, Actual: 0},
 			`name at least one country or group; groups ["ALL"] opens every country. To close signups, use maintenance`)
 	}
+	if list, all := out.Allowed(blocked); !all && len(list) == 0 {
+		return p, fault.Invalid(op, fault.Field{Field: "groups", Problem: "blocked", Limit: 1, Actual: 0},
+			"every country of the groups is on the list of blocked countries: unblock one first (PUT /v1/launch/settings), or name others. To close signups, use maintenance")
+	}
 	if p.DailyCap != nil {
 		if err := checkCap(op, "dailyCap", *p.DailyCap); err != nil {
 			return p, err

@@ -1,6 +1,9 @@
 package launch
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // ReservationState is where a signup stands.
 type ReservationState string
@@ -32,7 +35,8 @@ type Reservation struct {
 	Source    string
 
 	// Grants counts how often the reservation was answered to a caller: one
-	// that was answered once only may be withdrawn when that caller is gone.
+	// that was answered once only may be withdrawn when that caller is gone. 0
+	// is never, or that an admin took the grant back: nothing to confirm.
 	Grants      int64
 	CreatedAt   time.Time
 	ExpiresAt   time.Time
@@ -45,6 +49,17 @@ func (r *Reservation) holds() bool { return r.State == Open || r.State == Confir
 
 // stands reports whether the reservation is its subject's, rather than past.
 func (r *Reservation) stands() bool { return r.holds() || r.State == Unbacked }
+
+// before reports whether r, rather than o, is found by what both name.
+func (r *Reservation) before(o *Reservation) bool {
+	switch {
+	case r.holds() != o.holds():
+		return r.holds()
+	case r.stands() != o.stands():
+		return r.stands()
+	}
+	return cmp.Or(r.CreatedAt.Compare(o.CreatedAt), cmp.Compare(r.ID, o.ID)) > 0
+}
 
 // keys are the counters that the reservation is in.
 func (r *Reservation) keys() []DayKey {
@@ -100,5 +115,6 @@ type Op struct {
 type Outcome struct {
 	Reservation Reservation
 	Existing    bool // the reservation was there before
+	Backed      bool // it was Unbacked before, and is not any more
 	Err         error
 }

@@ -66,12 +66,10 @@ func (s Settings) normal() (Settings, error) {
 		blocked = append(blocked, code)
 	}
 	s.Blocked = sortedSet(blocked)
-	for field, d := range map[string]Duration{"reservationTTL": s.ReservationTTL, "hookTTL": s.HookTTL} {
-		if err := checkTTL(op, field, time.Duration(d)); err != nil {
-			return s, err
-		}
+	if err := checkTTL(op, "reservationTTL", time.Duration(s.ReservationTTL)); err != nil {
+		return s, err
 	}
-	return s, nil
+	return s, checkTTL(op, "hookTTL", time.Duration(s.HookTTL))
 }
 
 func checkTTL(op, field string, d time.Duration) error {

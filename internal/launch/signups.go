@@ -124,11 +124,16 @@ func (b *Books) fromMemory(a Applicant) (done bool, err error) {
 	if err := b.State.admitsCountry(a); err != nil {
 		return true, err
 	}
-	if a.InviteHash != "" && b.State.Mode.Admission() == AdmitInvited || a.Network != "" || a.Device != "" {
+	if a.InviteHash != "" && b.State.Mode.Admission() == AdmitInvited {
 		return false, nil
 	}
-	_, err = b.decide(a)
-	return true, err
+	if _, err := b.admission(a); err != nil {
+		return true, err
+	}
+	if err := b.rooms(a); err != nil {
+		return true, err
+	}
+	return a.Network == "" && a.Device == "", nil // else their share counts, too
 }
 
 // Eligible answers what a reservation would, and changes nothing.
@@ -186,7 +191,16 @@ func (s *Signups) unguess(ctx context.Context, a Application, err error) {
 
 // Confirm makes a reservation final. Confirming again succeeds.
 func (s *Signups) Confirm(ctx context.Context, id string) (Reservation, error) {
-	out, err := s.step(ctx, Op{Kind: OpConfirm, ID: id})
+	return s.byID(ctx, OpConfirm, id)
+}
+
+// byID refuses what is no id before it reaches the steps of others: an
+// engine may refuse a text, and with it the whole transaction.
+func (s *Signups) byID(ctx context.Context, kind OpKind, id string) (Reservation, error) {
+	if id == "" || plain(opDecide, "id", id, maxID) != nil {
+		return Reservation{}, noReservation()
+	}
+	out, err := s.step(ctx, Op{Kind: kind, ID: id})
 	return out.Reservation, err
 }
 
@@ -203,8 +217,7 @@ func (s *Signups) ConfirmKnown(ctx context.Context, a Application) (Reservation,
 
 // Release gives a reservation's slot and invite use back.
 func (s *Signups) Release(ctx context.Context, id string) (Reservation, error) {
-	out, err := s.step(ctx, Op{Kind: OpRelease, ID: id})
-	return out.Reservation, err
+	return s.byID(ctx, OpRelease, id)
 }
 
 // ReleaseSubject releases by who tried to sign up.

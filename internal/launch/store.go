@@ -142,8 +142,9 @@ type WaitStore interface {
 	Waitlist(ctx context.Context, invited bool, country string, limit int) ([]Waiting, error)
 
 	// InviteWaiting takes the next entries that wait, from one country or with
-	// "" from any, lets invite make one for each, and stores both.
-	InviteWaiting(ctx context.Context, country string, limit int, at time.Time, invite func(Waiting) Invite, e audit.Entry) ([]Waiting, error)
+	// "" from any, lets invite make one for each, and stores both with the
+	// audit entry for as many, if there are any.
+	InviteWaiting(ctx context.Context, country string, limit int, at time.Time, invite func(Waiting) Invite, entry func(n int) audit.Entry) ([]Waiting, error)
 
 	// LeaveWaitlist removes an entry; NOT_FOUND if there is none.
 	LeaveWaitlist(ctx context.Context, id string) error

@@ -187,16 +187,19 @@ func (db *DB) Waitlist(ctx context.Context, invited bool, country string, limit 
 }
 
 // InviteWaiting implements launch.WaitStore.
-func (db *DB) InviteWaiting(ctx context.Context, country string, limit int, at time.Time, invite func(launch.Waiting) launch.Invite, e audit.Entry) ([]launch.Waiting, error) {
+func (db *DB) InviteWaiting(ctx context.Context, country string, limit int, at time.Time, invite func(launch.Waiting) launch.Invite, entry func(n int) audit.Entry) ([]launch.Waiting, error) {
 	var out []launch.Waiting
-	err := db.guests(ctx, "store.InviteWaiting", e, func(tx *Tx) (bool, error) {
+	err := db.Write(ctx, "store.InviteWaiting", func(tx *Tx) error {
+		if err := tx.Lock(ctx, launchHead); err != nil {
+			return err
+		}
 		out = []launch.Waiting{}
 		if err := each(ctx, tx.tx, func(r *sql.Rows) error {
 			w, err := scanWaiting(r)
 			out = append(out, w)
 			return err
-		}, `SELECT `+waitingColumns+` FROM waitlist w WHERE invited_at = 0 AND ($1 = '' OR country = $1) ORDER BY seq LIMIT $2`, country, int64(limit)); err != nil {
-			return false, err
+		}, `SELECT `+waitingColumns+` FROM waitlist w WHERE invited_at = 0 AND ($1 = '' OR country = $1) ORDER BY seq LIMIT $2`, country, int64(limit)); err != nil || len(out) == 0 {
+			return err
 		}
 		rows := make([]*launch.Invite, len(out))
 		for i := range out {
@@ -204,21 +207,25 @@ func (db *DB) InviteWaiting(ctx context.Context, country string, limit int, at t
 			rows[i] = &made
 			out[i].InvitedAt, out[i].InviteID, out[i].Position = at, made.ID, 0
 			if _, err := tx.Exec(ctx, `UPDATE waitlist SET invited_at = $1, invite_id = $2 WHERE id = $3`, micros(at), made.ID, out[i].ID); err != nil {
-				return false, err
+				return err
 			}
 		}
-		return len(out) > 0, tx.saveInvites(ctx, rows)
+		if err := tx.saveInvites(ctx, rows); err != nil {
+			return err
+		}
+		_, err := tx.audit(ctx, entry(len(out)))
+		return err
 	})
 	return out, err
 }
 
 // LeaveWaitlist implements launch.WaitStore.
 func (db *DB) LeaveWaitlist(ctx context.Context, id string) error {
-	return db.Write(ctx, "store.LeaveWaitlist", func(tx *Tx) error {
+	return db.guests(ctx, "store.LeaveWaitlist", audit.Entry{}, func(tx *Tx) (bool, error) {
 		n, err := tx.Exec(ctx, `DELETE FROM waitlist WHERE id = $1`, id)
 		if err == nil && n == 0 {
 			err = fault.New(fault.NotFound, "store.LeaveWaitlist", "there is no entry with that id; list them with GET /v1/waitlist")
 		}
-		return err
+		return false, err
 	})
 }

@@ -154,6 +154,10 @@ func (db *DB) SetMode(ctx context.Context, m launch.Move, e audit.Entry) (launch
 		if err != nil {
 			return err
 		}
+		// It is judged at the moment that it happens, not when it began to wait.
+		if now := db.now(); now.After(m.At) {
+			m.At = now
+		}
 		if err := m.Check(&s, o); err != nil {
 			return err
 		}

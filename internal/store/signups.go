@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -44,13 +45,33 @@ func (db *DB) ApplySignups(ctx context.Context, ops []launch.Op) ([]launch.Outco
 
 // SignupBooks implements launch.SignupStore.
 func (db *DB) SignupBooks(ctx context.Context, a launch.Applicant) (*launch.Books, error) {
-	q := db.read
-	s, err := launchState(ctx, q)
-	b := launch.NewBooks(db.now(), &s)
-	if err == nil {
-		err = loadBooks(ctx, q, b, []launch.Op{{Kind: launch.OpReserve, Applicant: a}})
-	}
+	b, err := signupBooks(ctx, db.read, db.now(), a)
 	return b, db.dialect.explain("store.SignupBooks", err)
+}
+
+func signupBooks(ctx context.Context, q querier, now time.Time, a launch.Applicant) (*launch.Books, error) {
+	s, err := launchState(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	b := launch.NewBooks(now, &s)
+	// What is due would end before a reservation is decided.
+	due, err := dueReservations(ctx, q, b, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := loadCounters(ctx, q, b, due, nil); err != nil {
+		return nil, err
+	}
+	if err := loadBooks(ctx, q, b, []launch.Op{{Kind: launch.OpReserve, Applicant: a}}); err != nil {
+		return nil, err
+	}
+	b.ExpireDue()
+	return b, nil
+}
+
+func dueReservations(ctx context.Context, q querier, b *launch.Books, now time.Time) ([]*launch.Reservation, error) {
+	return reservations(ctx, q, b, `state = 'open' AND expires_at <= $1 ORDER BY expires_at LIMIT $2`, micros(now), int64(dueRows))
 }
 
 // dueRows bounds how many reservations expire in one round.
@@ -62,7 +83,7 @@ func (t *Tx) expireDue(ctx context.Context, s *launch.State, now time.Time) (int
 	var total int64
 	for {
 		b := launch.NewBooks(now, s)
-		due, err := reservations(ctx, t.tx, b, `state = 'open' AND expires_at <= $1 ORDER BY expires_at LIMIT $2`, micros(now), int64(dueRows))
+		due, err := dueReservations(ctx, t.tx, b, now)
 		if err != nil || len(due) == 0 {
 			return total, err
 		}
@@ -143,16 +164,9 @@ func loadBooks(ctx context.Context, q querier, b *launch.Books, ops []launch.Op)
 	if err != nil {
 		return err
 	}
-	var found []*launch.Reservation
-	for column, values := range map[string]set{"id": ids, "user_id": users, "email_hash": emails} {
-		if len(values) == 0 {
-			continue
-		}
-		rs, err := reservations(ctx, q, b, column+` IN `+marks(1, len(values)), values.args()...)
-		if err != nil {
-			return err
-		}
-		found = append(found, rs...)
+	found, err := loadReservations(ctx, q, b, ids, users, emails)
+	if err != nil {
+		return err
 	}
 	if err := loadCounters(ctx, q, b, found, ops); err != nil {
 		return err
@@ -163,6 +177,33 @@ func loadBooks(ctx context.Context, q querier, b *launch.Books, ops []launch.Op)
 		}
 	}
 	return loadHolders(ctx, q, b, ops)
+}
+
+// loadReservations loads the reservations of ids and subjects, and those
+// that stand for the subjects of these.
+func loadReservations(ctx context.Context, q querier, b *launch.Books, ids, users, emails set) (found []*launch.Reservation, err error) {
+	load := func(column string, values set, and string) error {
+		if len(values) == 0 {
+			return nil
+		}
+		rs, err := reservations(ctx, q, b, column+` IN `+marks(1, len(values))+and, values.args()...)
+		found = append(found, rs...)
+		return err
+	}
+	if err := errors.Join(load("id", ids, ""), load("user_id", users, ""), load("email_hash", emails, "")); err != nil {
+		return nil, err
+	}
+	var others, otherEmails set
+	for _, r := range found {
+		if !slices.Contains(users, r.UserID) {
+			others.add(r.UserID)
+		}
+		if !slices.Contains(emails, r.EmailHash) {
+			otherEmails.add(r.EmailHash)
+		}
+	}
+	const stands = ` AND state IN ('open', 'confirmed', 'unbacked')`
+	return found, errors.Join(load("user_id", others, stands), load("email_hash", otherEmails, stands))
 }
 
 // set is a list of distinct values for an IN, without the empty one.
@@ -342,6 +383,15 @@ func loadHolders(ctx context.Context, q querier, b *launch.Books, ops []launch.O
 
 // saveBooks writes all that changed.
 func (t *Tx) saveBooks(ctx context.Context, b *launch.Books) error {
+	var moved set
+	for _, r := range b.Moved {
+		moved.add(r.ID)
+	}
+	if len(moved) > 0 {
+		if _, err := t.Exec(ctx, `UPDATE signup_reservations SET user_id = '' WHERE id IN `+marks(1, len(moved)), moved.args()...); err != nil {
+			return err
+		}
+	}
 	if err := t.saveReservations(ctx, b.ChangedReservations); err != nil {
 		return err
 	}
