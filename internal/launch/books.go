@@ -171,9 +171,9 @@ func (b *Books) reserve(a Applicant) Outcome {
 	default:
 		ttl = time.Duration(b.State.Settings.ReservationTTL)
 	}
+	b.identify(r, a) // before it holds
 	r.State, r.Day, r.Country, r.Mode = Open, b.Today(), a.Country, b.State.Mode
 	r.Network, r.Device, r.Source = a.Network, a.Device, a.Source
-	b.identify(r, a)
 	r.Grants, r.ExpiresAt, r.EndedAt, r.InviteID = 1, b.Now.Add(ttl), time.Time{}, ""
 	if invite != nil {
 		r.InviteID = invite.ID

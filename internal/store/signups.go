@@ -121,10 +121,14 @@ func (db *DB) ExpireSignups(ctx context.Context, h lease.Held) (int64, error) {
 	return n, err
 }
 
-// revokeOpen ends every open reservation and returns how many.
+// revokeOpen ends every open reservation and returns how many. What is due
+// has expired, and is not among them.
 func (t *Tx) revokeOpen(ctx context.Context, now time.Time) (int64, error) {
 	s, err := launchState(ctx, t.tx)
 	if err != nil {
+		return 0, err
+	}
+	if _, err := t.expireDue(ctx, &s, now); err != nil {
 		return 0, err
 	}
 	var total int64
