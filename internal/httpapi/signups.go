@@ -73,8 +73,17 @@ func (s *Server) confirmSignup(ctx context.Context, in *IDPath) (*reservationOut
 	return &reservationOutput{Body: reservationOut(r)}, nil
 }
 
-func (s *Server) releaseSignup(ctx context.Context, in *IDPath) (*reservationOutput, error) {
-	r, err := s.d.Signups.Release(alone(ctx), in.ID)
+type releaseInput struct {
+	IDPath
+	Sole bool `query:"sole" doc:"Only if no other request of the subject was answered with the reservation; else it stays as it is"`
+}
+
+func (s *Server) releaseSignup(ctx context.Context, in *releaseInput) (*reservationOutput, error) {
+	release := s.d.Signups.Release
+	if in.Sole {
+		release = s.d.Signups.Withdraw
+	}
+	r, err := release(alone(ctx), in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -220,6 +220,13 @@ func (s *Signups) Release(ctx context.Context, id string) (Reservation, error) {
 	return s.byID(ctx, OpRelease, id)
 }
 
+// Withdraw is Release unless the reservation was answered more than once:
+// another request of its subject may be making the account with it.
+func (s *Signups) Withdraw(ctx context.Context, id string) (Reservation, error) {
+	out, err := s.step(ctx, Op{Kind: OpWithdraw, ID: id})
+	return out.Reservation, err
+}
+
 // ReleaseSubject releases by who tried to sign up.
 func (s *Signups) ReleaseSubject(ctx context.Context, a Application) (Reservation, error) {
 	return s.bySubject(ctx, Op{Kind: OpRelease}, a)
