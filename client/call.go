@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	maxBody     = 1 << 20 // bytes of an answer that are read
+	maxBody     = 4 << 20 // bytes of an answer that are read: a thousand rows of any list fit
 	maxAttempts = 3
 	maxWait     = 10 * time.Second // between attempts, when the context sets no deadline
 )
@@ -25,9 +25,10 @@ const (
 type repeats uint8
 
 const (
-	once  repeats = iota // not once it may have arrived: each arrival counts
-	safe                 // always: a repetition changes nothing
-	keyed                // always: under one Idempotency-Key it takes effect once
+	once       repeats = iota // not once it may have arrived: each arrival counts
+	safe                      // always: a repetition changes nothing
+	keyed                     // always: under one Idempotency-Key it takes effect once
+	unanswered                // while no answer came: an answer is about the user, who waits for it
 )
 
 // call is one request.
@@ -73,6 +74,9 @@ func (k call) wait(err error, attempt int) (time.Duration, bool) {
 	}
 	var e *Error
 	if errors.As(err, &e) {
+		if k.repeats == unanswered {
+			return 0, false
+		}
 		return e.Problem.Wait(attempt)
 	}
 	return time.Duration(attempt) * 100 * time.Millisecond, errors.Is(err, ErrUnavailable)

@@ -22,12 +22,7 @@ func TestCalls(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 24, 10, 0, 0, 5000, time.UTC)
 	spec := api.PolicySpec{Window: "1h", Rules: []api.Rule{{Scope: "user", Limit: 5}}}
-	tests := []struct {
-		name, want, body, answer string
-		keyed                    bool
-		call                     func(context.Context, *client.Client) (any, error)
-		result                   any
-	}{
+	testCalls(t, []callTest{
 		{name: "Peek", want: "POST /v1/ratelimit/peek", body: `{"action":"LOGIN","user":"alice"}`, answer: `{"allowed":false,"policy":"LOGIN","mode":"enforced","retryAfter":3}`,
 			call: func(ctx context.Context, c *client.Client) (any, error) {
 				return c.Peek(ctx, api.CheckRequest{Action: "LOGIN", User: "alice"})
@@ -94,7 +89,19 @@ func TestCalls(t *testing.T) {
 		{name: "Health", want: "GET /healthz", answer: `{"status":"pass","health":"HEALTHY","version":"1"}`,
 			call:   func(ctx context.Context, c *client.Client) (any, error) { return c.Health(ctx) },
 			result: client.Health{Status: "pass", Health: "HEALTHY", Version: "1"}},
-	}
+	})
+}
+
+// callTest is one method: what it sends, and what it makes of the answer.
+type callTest struct {
+	name, want, body, answer string
+	keyed                    bool
+	call                     func(context.Context, *client.Client) (any, error)
+	result                   any
+}
+
+func testCalls(t *testing.T, tests []callTest) {
+	t.Helper()
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

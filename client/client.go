@@ -1,5 +1,5 @@
 // Package client is the Go client of Gantry: bounded in time, repeated only
-// where that is safe, and open when Gantry is away.
+// where that is safe. When Gantry is away limits are open and signups closed.
 //
 //	c, err := client.New("http://127.0.0.1:8640", client.WithKey(os.Getenv("GANTRY_KEY")))
 //	v, err := c.Check(ctx, api.CheckRequest{Action: "LOGIN", User: "alice", IP: ip})

@@ -75,7 +75,7 @@ func TestNew(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	t.Parallel()
-	big := strings.Repeat("x", 1<<20+1)
+	big := strings.Repeat("x", 4<<20+1)
 	tests := []struct {
 		name    string
 		res     func() (*http.Response, error)
