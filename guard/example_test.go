@@ -1,10 +1,12 @@
 package guard_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/netip"
 
+	"avalo.app/gantry/api"
 	"avalo.app/gantry/client"
 	"avalo.app/gantry/guard"
 )
@@ -42,4 +44,40 @@ func Example() {
 	// 201 replayed="true" retry=""
 	// 201 replayed="true" retry=""
 	// 429 replayed="" retry="42"
+}
+
+// A host makes accounts for as many as the day admits. Here a fake with one
+// slot stands in for Gantry; a host leaves WithHTTPClient out.
+func ExampleGuard_Gate() {
+	c, err := client.New("http://127.0.0.1:8640", client.WithHTTPClient(&http.Client{Transport: &signups{limit: 1}}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	g := guard.New(c)
+	ip := guard.RemoteIP(netip.MustParsePrefix("10.0.0.0/8")) // the load balancer
+	gate := g.Gate(func(r *http.Request) api.EligibilityRequest {
+		return api.EligibilityRequest{Country: r.FormValue("country"), InviteCode: r.FormValue("invite"), UserID: r.FormValue("user"), IP: ip(r)}
+	}, guard.WithReservation())
+	accounts := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("password") == "" {
+			http.Error(w, "choose a password", http.StatusUnprocessableEntity)
+			return
+		}
+		w.WriteHeader(http.StatusCreated)
+	})
+	mux := http.NewServeMux()
+	mux.Handle("POST /accounts", gate(accounts))
+
+	for _, form := range []string{"country=US&user=bob", "country=PL&user=eve", "country=PL&user=ada&password=x", "country=PL&user=max&password=x"} {
+		w := serve(mux, "POST", "/accounts", form, "Content-Type", "application/x-www-form-urlencoded")
+		var p api.Problem
+		_ = json.Unmarshal(w.Body.Bytes(), &p)
+		fmt.Println(w.Code, p.Code)
+	}
+	// Output:
+	// 403 COUNTRY_NOT_ALLOWED
+	// 422
+	// 201
+	// 403 DAILY_LIMIT_REACHED
 }

@@ -1,5 +1,6 @@
 // Package guard is net/http middleware over Gantry: limits for any endpoint,
-// and one effect per Idempotency-Key for those that move money.
+// a gate before signups, and one effect per Idempotency-Key for endpoints that
+// move money.
 //
 //	c, err := client.New("http://127.0.0.1:8640", client.WithKey(os.Getenv("GANTRY_KEY")))
 //	g := guard.New(c)
@@ -29,14 +30,15 @@ type Guard struct {
 type Option func(*Guard)
 
 // WithErrorHook calls f with every error that is no verdict: a wrong key, an
-// action without a policy, Gantry away, an answer that could not be kept. f
-// must be safe for concurrent use. The default logs to slog.Default.
+// action without a policy, Gantry away, an answer that could not be kept, a
+// reservation that could not be settled. f must be safe for concurrent use.
+// The default logs to slog.Default.
 func WithErrorHook(f func(*http.Request, error)) Option {
 	return func(g *Guard) { g.hook = f }
 }
 
-// New returns a Guard that asks c. What happens while Gantry is away is c's
-// choice: see client.WithFailClosed and client.WithoutFallback.
+// New returns a Guard that asks c. What happens to limits while Gantry is away
+// is c's choice: see client.WithFailClosed and client.WithoutFallback.
 func New(c *client.Client, opts ...Option) *Guard {
 	g := &Guard{c: c, hook: func(r *http.Request, err error) {
 		slog.ErrorContext(r.Context(), "gantry guard", "error", err)

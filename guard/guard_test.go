@@ -159,7 +159,7 @@ func (l *errorLog) len() int {
 	return len(l.errs)
 }
 
-func newGuard(t *testing.T, f *gantry, opts ...client.Option) (*guard.Guard, *errorLog) {
+func newGuard(t *testing.T, f http.RoundTripper, opts ...client.Option) (*guard.Guard, *errorLog) {
 	t.Helper()
 	c, err := client.New("http://gantry.test", append(opts, client.WithHTTPClient(&http.Client{Transport: f}))...)
 	if err != nil {
