@@ -73,11 +73,11 @@ func ExampleGuard_Gate() {
 		w := serve(mux, "POST", "/accounts", form, "Content-Type", "application/x-www-form-urlencoded")
 		var p api.Problem
 		_ = json.Unmarshal(w.Body.Bytes(), &p)
-		fmt.Println(w.Code, p.Code)
+		fmt.Printf("%d %q\n", w.Code, p.Code)
 	}
 	// Output:
-	// 403 COUNTRY_NOT_ALLOWED
-	// 422
-	// 201
-	// 403 DAILY_LIMIT_REACHED
+	// 403 "COUNTRY_NOT_ALLOWED"
+	// 422 ""
+	// 201 ""
+	// 403 "DAILY_LIMIT_REACHED"
 }

@@ -166,13 +166,13 @@ func TestGateAnswers(t *testing.T) {
 	held := api.RateLimitedDetails{Policy: "SIGNUP_HOLD", PolicyName: "signup_hold", RetryAfter: 42}
 	keys := api.RateLimitedDetails{Policy: "AUTH_FAILURE", PolicyName: "auth_failure", RetryAfter: 42}
 	tests := []struct {
-		name          string
-		ask, reserve  func(*http.Request) (*http.Response, error) // nil: not tried
-		status        int
-		code          api.Code
-		retryAfter    string
-		hooks         int
-		policy string
+		name         string
+		ask, reserve func(*http.Request) (*http.Response, error) // nil: not tried
+		status       int
+		code         api.Code
+		retryAfter   string
+		hooks        int
+		policy       string
 	}{
 		{"mode", no(api.CodeLaunchModeRestricted, nil), fault(api.CodeLaunchModeRestricted, nil), 403, api.CodeLaunchModeRestricted, "", 0, ""},
 		{"no code", no(api.CodeInviteCodeRequired, nil), fault(api.CodeInviteCodeRequired, nil), 403, api.CodeInviteCodeRequired, "", 0, ""},
