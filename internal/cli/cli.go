@@ -36,12 +36,20 @@ type remote struct {
 }
 
 type root struct {
-	Serve     serveCmd     `cmd:"" help:"Run Gantry."`
-	Ratelimit ratelimitCmd `cmd:"" help:"Check limits; see violations, offenders and policies."`
-	Key       keyCmd       `cmd:"" help:"Create, list and revoke API keys, directly in the store."`
-	Audit     auditCmd     `cmd:"" help:"Verify the audit log, from the store or as an outsider."`
-	Config    configCmd    `cmd:"" help:"Check, print and explain the configuration."`
-	Version   versionCmd   `cmd:"" help:"Print the version."`
+	Serve       serveCmd       `cmd:"" help:"Run Gantry."`
+	Ratelimit   ratelimitCmd   `cmd:"" help:"Check limits; see violations, offenders and policies."`
+	Mode        modeCmd        `cmd:"" help:"See and set the launch mode: who may sign up."`
+	Phase       phaseCmd       `cmd:"" help:"See and tune each mode's countries and caps."`
+	Launch      launchCmd      `cmd:"" help:"See and change what holds for every mode."`
+	Signup      signupCmd      `cmd:"" help:"Ask who may sign up; count and list signups."`
+	Invite      inviteCmd      `cmd:"" help:"Create, list and revoke invite codes."`
+	Allowlist   allowlistCmd   `cmd:"" help:"Name who may sign up in INTERNAL_TEST."`
+	Waitlist    waitlistCmd    `cmd:"" help:"See who waits, and invite them."`
+	Maintenance maintenanceCmd `cmd:"" help:"Close signups for a while."`
+	Key         keyCmd         `cmd:"" help:"Create, list and revoke API keys, directly in the store."`
+	Audit       auditCmd       `cmd:"" help:"Verify the audit log, from the store or as an outsider."`
+	Config      configCmd      `cmd:"" help:"Check, print and explain the configuration."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
 
 	ConfigFile string `name:"config" short:"c" env:"GANTRY_CONFIG" help:"Configuration file (YAML). Without one, the embedded defaults hold." type:"path" placeholder:"FILE"`
 	JSON       bool   `name:"json" help:"Print JSON for programs instead of tables."`

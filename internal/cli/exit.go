@@ -29,6 +29,12 @@ func report(w io.Writer, err error) int {
 	if errors.Is(err, errNo) {
 		return ExitNo
 	}
+	var h hinted
+	if errors.As(err, &h) {
+		code := report(w, h.error)
+		fmt.Fprintf(w, "\n%s\n", h.next)
+		return code
+	}
 	var c *client.Error
 	if errors.As(err, &c) {
 		fmt.Fprintf(w, "gantry: %s\n", clientText(c))
@@ -60,6 +66,14 @@ func report(w io.Writer, err error) int {
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
+
+// hinted adds to an error what to run next.
+type hinted struct {
+	error
+	next string
+}
+
+func (e hinted) Unwrap() error { return e.error }
 
 func clientText(c *client.Error) string {
 	text := c.Problem.Detail
