@@ -2,3 +2,6 @@ package cli
 
 // Wait is wait.
 var Wait = wait
+
+// Quote is quote.
+var Quote = quote
