@@ -103,6 +103,7 @@ func (a *App) openHTTP(context.Context) error {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          quietServerLog(a.o.Log),
 	}
+	a.server.RegisterOnShutdown(api.EndStreams)
 	return nil
 }
 

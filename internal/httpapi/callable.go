@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"reflect"
-	"slices"
 
 	"avalo.app/gantry/internal/fault"
 	"avalo.app/gantry/internal/ratelimit"
@@ -175,29 +174,5 @@ func (s *Server) callHealthCheck(w http.ResponseWriter, r *http.Request) {
 
 // preflight answers a browser's OPTIONS for any callable.
 func (s *Server) preflight(w http.ResponseWriter, _ *http.Request) {
-	if h := w.Header(); h.Get("Access-Control-Allow-Origin") != "" {
-		h.Set("Access-Control-Allow-Methods", "POST, GET")
-		h.Set("Access-Control-Allow-Headers", "authorization, content-type, firebase-instance-id-token, x-firebase-appcheck, x-request-id")
-		h.Set("Access-Control-Max-Age", "3600")
-	}
-	w.WriteHeader(http.StatusNoContent)
-}
-
-// allowOrigin lets a configured browser origin read the answer, refusals
-// included. Credentials travel in Authorization, never in cookies, so none
-// are allowed here.
-func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) {
-	w.Header().Add("Vary", "Origin")
-	origin := r.Header.Get("Origin")
-	allowed := s.d.CORSOrigins()
-	switch {
-	case origin == "":
-		return
-	case slices.Contains(allowed, "*"):
-		origin = "*"
-	case !slices.Contains(allowed, origin):
-		return
-	}
-	w.Header().Set("Access-Control-Allow-Origin", origin)
-	w.Header().Set("Access-Control-Expose-Headers", "Retry-After, X-Request-Id")
+	allowRequest(w, "authorization, content-type, firebase-instance-id-token, x-firebase-appcheck, x-request-id")
 }

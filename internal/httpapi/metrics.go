@@ -35,8 +35,10 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 }
 
 // route returns the observer of one route. The usual statuses are resolved
-// once, so that the hot path looks nothing up.
-func (m *metrics) route(name string) func(status int, took time.Duration) {
+// once, so that the hot path looks nothing up. How long a stream lasted is
+// not observed: its client decided.
+func (m *metrics) route(r Route) func(status int, took time.Duration) {
+	name := r.Name
 	ok := m.requests.WithLabelValues(name, "200")
 	limited := m.requests.WithLabelValues(name, "429")
 	duration := m.duration.WithLabelValues(name)
@@ -49,8 +51,16 @@ func (m *metrics) route(name string) func(status int, took time.Duration) {
 		default:
 			m.requests.WithLabelValues(name, strconv.Itoa(status)).Inc()
 		}
-		duration.Observe(took.Seconds())
+		if !r.Streams {
+			duration.Observe(took.Seconds())
+		}
 	}
+}
+
+// flagStreams registers the series that are read when scraped.
+func (m *metrics) flagStreams(reg *prometheus.Registry, count func() float64) {
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gantry_flag_streams",
+		Help: "Open event streams of feature-flag clients."}, count))
 }
 
 func (m *metrics) verdict(v ratelimit.Verdict) {

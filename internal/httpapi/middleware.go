@@ -67,7 +67,7 @@ func callerOf(ctx context.Context) caller {
 // inner runs after routing: permission, idempotency, body bound, then the
 // handler; and around them metrics, access log and the net under panics.
 func (s *Server) inner(route Route, h http.HandlerFunc) http.HandlerFunc {
-	observe := s.metrics.route(route.Name)
+	observe := s.metrics.route(route)
 	return func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		rec := &recorder{ResponseWriter: w}
@@ -83,7 +83,7 @@ func (s *Server) inner(route Route, h http.HandlerFunc) http.HandlerFunc {
 }
 
 func (s *Server) serve(route Route, h http.HandlerFunc, w *recorder, r *http.Request) {
-	if isCallable(r) {
+	if forBrowsers(r) {
 		s.allowOrigin(w, r)
 	}
 	principal, err := s.authorize(route, r)
@@ -173,7 +173,7 @@ func (w *recorder) code() int {
 
 // noRoute answers what no route matches: 405 when another method would.
 func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) {
-	if isCallable(r) {
+	if forBrowsers(r) {
 		s.allowOrigin(w, r)
 	}
 	var allow []string

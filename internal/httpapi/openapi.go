@@ -42,6 +42,7 @@ func (s *Server) openAPIConfig() huma.Config {
 		{"Audit", "The tamper-evident log."},
 		{"Operation", "Health, metrics, configuration and documentation."},
 		{"Callable", "The Firebase callable protocol, under the names that old clients call."},
+		{"Flags", "The launch state as feature flags, by the OpenFeature Remote Evaluation Protocol."},
 	} {
 		c.Tags = append(c.Tags, &huma.Tag{Name: t.name, Description: t.text})
 	}
@@ -91,9 +92,18 @@ func (s *Server) describeRaw() {
 			ok.Content = map[string]*huma.MediaType{"application/json": {Schema: s.schema(r.out, r.Name+"Answer")}}
 		}
 		o.Responses = map[string]*huma.Response{strconv.Itoa(status): ok}
+		if r.Streams {
+			ok.Content = map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: "string"}}}
+		}
 		for _, e := range o.Errors {
 			o.Responses[strconv.Itoa(e)] = &huma.Response{Description: http.StatusText(e),
 				Content: map[string]*huma.MediaType{"application/problem+json": {Schema: s.schema(api.Problem{}, "Problem")}}}
+		}
+		if r.failure != nil {
+			for _, e := range []int{http.StatusBadRequest, http.StatusNotFound} {
+				o.Responses[strconv.Itoa(e)] = &huma.Response{Description: http.StatusText(e),
+					Content: map[string]*huma.MediaType{"application/json": {Schema: s.schema(r.failure, r.Name+"Failure")}}}
+			}
 		}
 		if r.in != nil {
 			o.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: s.schema(r.in, r.Name+"Body")}}}

@@ -29,12 +29,15 @@ type Route struct {
 	InSQL bool
 	// Hot marks the path that must not allocate: no context, no access log.
 	Hot bool
+	// Streams marks an answer that lasts until the client leaves.
+	Streams bool
 	// Audits is the leaf that a success of this route writes, if any.
 	Audits audit.Kind
 
 	bind    func(*Server, Route)
 	redact  func(body []byte) ([]byte, error) // of an answer that holds a secret, before it is kept
 	in, out any                               // wire types of raw routes, for the OpenAPI document
+	failure any                               // wire type of a raw route's 400 and 404; nil: a problem
 	status  int                               // of success; 0: 200
 }
 
@@ -214,6 +217,15 @@ func routes() []Route {
 			Summary: "checkSignupEligibility(countryCode, inviteCode, userId) by the Firebase callable protocol", bind: callable((*Server).callEligibility)},
 		{Method: "OPTIONS", Path: "/callable/{name}", Name: "callablePreflight", Tag: "Callable", Permission: access.ReadPublic,
 			Summary: "CORS preflight of every callable", bind: raw((*Server).preflight)},
+
+		{Method: "POST", Path: "/ofrep/v1/evaluate/flags/{key}", Name: "ofrepFlag", Tag: "Flags", Permission: access.ReadPublic,
+			Summary: "Evaluate one flag by OFREP", bind: raw((*Server).ofrepFlag), in: ofrepRequest{}, out: ofrepFlag{}, failure: ofrepFailure{}},
+		{Method: "POST", Path: "/ofrep/v1/evaluate/flags", Name: "ofrepFlags", Tag: "Flags", Permission: access.ReadPublic,
+			Summary: "Evaluate all flags by OFREP, or answer 304 to If-None-Match", bind: raw((*Server).ofrepFlags), in: ofrepRequest{}, out: ofrepBulk{}, failure: ofrepFailure{}},
+		{Method: "GET", Path: ofrepEventsPath, Name: "ofrepEvents", Tag: "Flags", Permission: access.ReadPublic, Streams: true,
+			Summary: "Hear by server-sent events that flags changed", bind: raw((*Server).ofrepEvents)},
+		{Method: "OPTIONS", Path: "/ofrep/{path...}", Name: "ofrepPreflight", Tag: "Flags", Permission: access.ReadPublic,
+			Summary: "CORS preflight of every OFREP path", bind: raw((*Server).ofrepPreflight)},
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package httpapi is the HTTP surface: REST under /v1 with its OpenAPI
-// document, the Firebase callable protocol, the forward-auth guard, health
-// and the audit log's tiles. It holds one route table and no rules.
+// document, the Firebase callable protocol, feature flags by OFREP, the
+// forward-auth guard, health and the audit log's tiles. It holds one route table and no rules.
 package httpapi
 
 import (
@@ -63,6 +63,7 @@ type Server struct {
 	api     huma.API
 	routes  []Route
 	metrics *metrics
+	flags   *flagStreams
 	spec    []byte // the OpenAPI document, rendered once
 	docs    []byte // the readable page, rendered once
 }
@@ -71,6 +72,8 @@ type Server struct {
 // permission.
 func New(d Deps) *Server {
 	s := &Server{d: d, mux: http.NewServeMux(), routes: routes(), metrics: newMetrics(d.Metrics)}
+	s.flags = newFlagStreams(func() string { v, _ := d.Launch.View(); return v.Fingerprint(d.Now()) })
+	s.metrics.flagStreams(d.Metrics, s.flags.count)
 	installErrors()
 	s.guarded = &guarded{s: s, byPattern: byPattern(s.routes)}
 	s.api = humago.New(s.guarded, s.openAPIConfig())
