@@ -37,8 +37,9 @@ func FuzzBodies(f *testing.F) {
 		`{"timeZone":"Europe/Warsaw","blockedCountries":["KP"],"reservationTTL":"15m","hookTTL":"24h"}`, `{"for":"1ms","reason":"fuzzing the bodies"}`,
 		`{"country":"PL","inviteCode":"AAAAA-AAAAA","userId":"u","email":"a@b.c","ip":"::1","device":"d","ttlSeconds":60}`, `{"count":2,"maxUses":3,"email":"a@b.c"}`,
 		`{"entries":[{"kind":"domain","value":"b.c"}]}`, `{"data":{"countryCode":"PL","inviteCode":"x","userId":"u"}}`, `{"data":{"jwt":"a.b.c"}}`, `{"data":{"limit":5}}`,
+		`{"context":{"targetingKey":"a","country":"PL"}}`,
 	} {
-		for route := range uint8(31) {
+		for route := range uint8(33) {
 			f.Add(route, s)
 		}
 	}
@@ -49,7 +50,8 @@ func FuzzBodies(f *testing.F) {
 		"PUT /v1/launch/mode", "POST /v1/launch/overrides", "PUT /v1/launch/phases/SOFT_LAUNCH?reason=fuzzing+the+bodies", "PUT /v1/launch/settings?reason=fuzzing+the+bodies",
 		"PUT /v1/maintenance", "POST /v1/signups", "POST /v1/signups/eligibility", "POST /v1/invites", "POST /v1/invites/claim", "POST /v1/allowlist",
 		"POST /v1/waitlist", "POST /v1/waitlist/invite", "POST /hooks/kratos/registration", "POST /hooks/kratos/registered", "POST /hooks/firebase/before-create",
-		"POST /callable/checkSignupEligibility", "POST /callable/pack100_admin_setLaunchMode", "POST /callable/pack100_admin_getLaunchModeHistory", "POST /callable/pack100_getLaunchMode"}
+		"POST /callable/checkSignupEligibility", "POST /callable/pack100_admin_setLaunchMode", "POST /callable/pack100_admin_getLaunchModeHistory", "POST /callable/pack100_getLaunchMode",
+		"POST /ofrep/v1/evaluate/flags", "POST /ofrep/v1/evaluate/flags/region_open"}
 	f.Fuzz(func(t *testing.T, route uint8, body string) {
 		method, path, _ := strings.Cut(routes[int(route)%len(routes)], " ")
 		r := httptest.NewRequest(method, path, strings.NewReader(body))

@@ -184,10 +184,9 @@ func (s *Server) ofrepEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	conn := http.NewResponseController(w)
-	// The server's timeouts are for answers that end. A writer without
-	// deadlines, as in tests, has none to lift.
-	_ = conn.SetReadDeadline(time.Time{})
 	for text := ": connected\n\n"; ; text = s.flags.next(stream) {
+		// The server's own deadline is for answers that end. A writer that has
+		// none, as in tests, needs none lifted.
 		_ = conn.SetWriteDeadline(time.Now().Add(streamWriteTimeout))
 		if _, err := io.WriteString(w, text); err != nil {
 			return
