@@ -46,6 +46,14 @@ func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%v: status %d at last, want %d\n%s", args[1:], got, want, stateOf(ts).last)
 }
 
+func cmdHeader(ts *testscript.TestScript, neg bool, args []string) {
+	v := stateOf(ts).lastHeader.Get(args[0])
+	if v == "" {
+		ts.Fatalf("the last answer has no header %s", args[0])
+	}
+	ts.Setenv(args[1], v)
+}
+
 func cmdKey(ts *testscript.TestScript, neg bool, args []string) {
 	if got, want := send(ts, []string{"POST", "/v1/keys", "201", args[1]}); got != want {
 		ts.Fatalf("key %s: status %d\n%s", args[0], got, stateOf(ts).last)

@@ -55,6 +55,7 @@ func TestMain(m *testing.M) {
 //	until COMMAND…         run http until the answer has the status, at most ten seconds
 //	key NAME SPEC          create an API key from JSON; sets NAME to its secret and NAME_ID to its id
 //	save NAME PATH         set NAME to the value at PATH of the last answer's JSON
+//	header NAME VAR        sets VAR to a header of the last answer
 //	member PATH VALUE      the last answer's JSON has VALUE at PATH ("details.limit")
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -68,7 +69,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": cmdServe, "stop": cmdStop, "kill9": cmdKill, "clock": cmdClock,
 			"http": cmdHTTP, "repeat": cmdRepeat, "member": cmdMember,
-			"hup": cmdHup, "logged": cmdLogged, "until": cmdUntil, "key": cmdKey,
+			"hup": cmdHup, "logged": cmdLogged, "header": cmdHeader, "until": cmdUntil, "key": cmdKey,
 			"save": cmdSave, "clockat": cmdClockAt,
 		},
 	})
@@ -80,7 +81,9 @@ type state struct {
 	t    testing.TB
 	dir  string
 	p    *gantrytest.Process
-	last []byte
+	last []byte // the last answer
+
+	lastHeader http.Header
 }
 
 func stateOf(ts *testscript.TestScript) *state { return ts.Value(stateKey{}).(*state) }
@@ -168,7 +171,7 @@ func send(ts *testscript.TestScript, args []string) (got, want int) {
 	var out bytes.Buffer
 	ts.Check(res.Header.Write(&out))
 	fmt.Fprintf(&out, "\n%s\n", answer)
-	stateOf(ts).last = answer
+	stateOf(ts).last, stateOf(ts).lastHeader = answer, res.Header
 	_, _ = ts.Stdout().Write(out.Bytes())
 	want, err = strconv.Atoi(status)
 	ts.Check(err)
