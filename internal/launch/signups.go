@@ -223,8 +223,7 @@ func (s *Signups) Release(ctx context.Context, id string) (Reservation, error) {
 // Withdraw is Release unless the reservation was answered more than once:
 // another request of its subject may be making the account with it.
 func (s *Signups) Withdraw(ctx context.Context, id string) (Reservation, error) {
-	out, err := s.step(ctx, Op{Kind: OpWithdraw, ID: id})
-	return out.Reservation, err
+	return s.byID(ctx, OpWithdraw, id)
 }
 
 // ReleaseSubject releases by who tried to sign up.
