@@ -1,5 +1,6 @@
 // Package interop_test holds Gantry against foreign implementations: Debian's
-// nginx, the Firebase SDK, an OpenAPI linter and Tessera's fsck.
+// nginx, the Firebase SDK, OpenFeature's OFREP providers, an OpenAPI linter and
+// Tessera's fsck.
 package interop_test
 
 import (

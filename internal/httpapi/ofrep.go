@@ -26,12 +26,13 @@ const (
 	flagMaintenance = "maintenance"
 )
 
-// The reasons of OpenFeature that apply here.
+// The reasons of OpenFeature that apply here. DISABLED, which a maintenance
+// suggests, does not: providers answer it with the application's own default,
+// which may be that signups are open.
 const (
 	reasonStatic   = "STATIC"          // no context would change it
 	reasonTargeted = "TARGETING_MATCH" // by the context's country
 	reasonDefault  = "DEFAULT"         // the context has no country
-	reasonDisabled = "DISABLED"        // a maintenance switches it off
 	reasonStale    = "STALE"           // the store was not read for too long
 )
 
@@ -44,7 +45,7 @@ type ofrepRequest struct {
 type ofrepFlag struct {
 	Key      string         `json:"key"`
 	Value    any            `json:"value" doc:"A string for launch_mode, else a boolean"`
-	Reason   string         `json:"reason" enum:"STATIC,TARGETING_MATCH,DEFAULT,DISABLED,STALE"`
+	Reason   string         `json:"reason" enum:"STATIC,TARGETING_MATCH,DEFAULT,STALE"`
 	Variant  string         `json:"variant" doc:"What the value comes from"`
 	Metadata map[string]any `json:"metadata" doc:"version of the mode, and what explains the value"`
 }
@@ -124,7 +125,7 @@ func evaluate(v *launch.View, now time.Time, country string) []ofrepFlag {
 	mode := ofrepFlag{Key: flagLaunchMode, Value: string(v.Mode), Variant: string(v.Mode), Reason: reasonStatic,
 		Metadata: map[string]any{"admission": string(v.Mode.Admission())}}
 	door := v.SignupDoor(now)
-	signup := ofrepFlag{Key: flagSignupOpen, Value: door == launch.DoorOpen, Variant: string(door), Reason: doorReason(door, reasonStatic),
+	signup := ofrepFlag{Key: flagSignupOpen, Value: door == launch.DoorOpen, Variant: string(door), Reason: reasonStatic,
 		Metadata: map[string]any{"admission": string(v.Mode.Admission())}}
 	if door == launch.DoorFull {
 		signup.Metadata["opensAt"] = v.OpensAt(now).Format(time.RFC3339)
@@ -134,7 +135,7 @@ func evaluate(v *launch.View, now time.Time, country string) []ofrepFlag {
 		given = reasonDefault
 	}
 	door, code := v.RegionDoor(country, now)
-	region := ofrepFlag{Key: flagRegionOpen, Value: door == launch.DoorOpen, Variant: string(door), Reason: doorReason(door, given), Metadata: map[string]any{}}
+	region := ofrepFlag{Key: flagRegionOpen, Value: door == launch.DoorOpen, Variant: string(door), Reason: given, Metadata: map[string]any{}}
 	if code != "" {
 		region.Metadata["country"] = code
 	}
@@ -143,24 +144,14 @@ func evaluate(v *launch.View, now time.Time, country string) []ofrepFlag {
 		closed.Variant = "on"
 		closed.Metadata["until"] = v.Maintenance.Until.Format(time.RFC3339)
 	}
-	if v.Stale(now) {
-		mode.Reason, closed.Reason = reasonStale, reasonStale
-	}
 	flags := []ofrepFlag{mode, signup, region, closed}
-	for _, f := range flags {
-		f.Metadata["version"] = v.Version
+	for i := range flags {
+		flags[i].Metadata["version"] = v.Version
+		if v.Stale(now) {
+			flags[i].Reason = reasonStale
+		}
 	}
 	return flags
-}
-
-func doorReason(d launch.Door, otherwise string) string {
-	switch d {
-	case launch.DoorStale:
-		return reasonStale
-	case launch.DoorMaintenance:
-		return reasonDisabled
-	}
-	return otherwise
 }
 
 // ofrepCountry reads a request and returns its context's country, "" if it

@@ -132,7 +132,7 @@ func TestFlags(t *testing.T) {
 			row{true, "open", "STATIC", nil}, row{false, "blocked", "TARGETING_MATCH", "country=PL"}, off},
 		{"full", poland, nil, 500, 0, mode(launch.ClosedBeta, "STATIC"), row{false, "full", "STATIC", "opensAt=2026-11-25T00:00:00Z"}, row{true, "open", "TARGETING_MATCH", nil}, off},
 		{"maintenance", poland, func(s *launch.State) { s.Maintenance.Until = noon.Add(time.Hour) }, 0, 0, mode(launch.ClosedBeta, "STATIC"),
-			row{false, "maintenance", "DISABLED", nil}, row{false, "maintenance", "DISABLED", nil}, on},
+			row{false, "maintenance", "STATIC", nil}, row{false, "maintenance", "TARGETING_MATCH", nil}, on},
 		{"maintenance over, by itself", poland, func(s *launch.State) { s.Maintenance.Until = noon.Add(time.Second) }, 0, time.Second,
 			mode(launch.ClosedBeta, "STATIC"), row{true, "open", "STATIC", nil}, row{true, "open", "TARGETING_MATCH", nil}, off},
 		{"stale", poland, nil, 0, time.Minute, mode(launch.ClosedBeta, "STALE"), row{false, "stale", "STALE", nil}, row{false, "stale", "STALE", nil},
