@@ -51,7 +51,8 @@ type Server struct {
 	// comes from one of them is believed about the client's address
 	// (X-Forwarded-For); without any, the client is whoever connects.
 	TrustedProxies []Prefix `yaml:"trusted_proxies" reload:"live" example:"[10.0.0.0/8, 2001:db8::/32]"`
-	// Web origins whose pages may call the callable endpoints from a browser.
+	// Web origins whose pages may call the callable and OFREP endpoints from a
+	// browser.
 	// "*" alone allows every origin: credentials are never cookies.
 	CORSOrigins []string `yaml:"cors_origins" reload:"live" example:"[https://app.example.com]"`
 	// Largest request body that is read.
