@@ -15,13 +15,19 @@ import (
 // readmeBlock is the block of README.md that a comment marks.
 func readmeBlock(t *testing.T, name string) string {
 	t.Helper()
-	b, err := os.ReadFile("../../README.md")
+	return docBlock(t, "README.md", name)
+}
+
+// docBlock is a marked block of a document.
+func docBlock(t *testing.T, path, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "..", path))
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := regexp.MustCompile("(?s)<!-- test:" + name + " -->\n```sh\n(.*?)```").FindSubmatch(b)
 	if m == nil {
-		t.Fatalf("README.md has no block %q", name)
+		t.Fatalf("%s has no block %q", path, name)
 	}
 	return string(m[1])
 }
@@ -61,17 +67,27 @@ func TestReadme(t *testing.T) {
 		}
 	}
 
-	use := exec.CommandContext(t.Context(), "bash", "-ec", readmeBlock(t, "use"))
-	use.Dir, use.Env = filepath.Join("..", ".."), append(env, "GANTRY_URL="+url, "GANTRY_KEY="+key)
-	got, err = use.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, got)
-	}
-	for _, want := range []string{"allowed", "MESSAGE_SEND", "alice", "is sound"} {
-		if !strings.Contains(string(got), want) {
-			t.Errorf("no %q in what the README's commands print:\n%s", want, got)
+	env = append(env, "GANTRY_URL="+url, "GANTRY_KEY="+key)
+	printed := func(dir, block string, want ...string) {
+		t.Helper()
+		use := exec.CommandContext(t.Context(), "bash", "-ec", block)
+		use.Dir, use.Env = dir, env
+		got, err := use.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, got)
+		}
+		for _, w := range want {
+			if !strings.Contains(string(got), w) {
+				t.Errorf("no %q in what these print:\n%s\n%s", w, block, got)
+			}
 		}
 	}
+	root := filepath.Join("..", "..")
+	printed(root, readmeBlock(t, "use"), "allowed", "MESSAGE_SEND", "alice", "is sound")
+	printed(root, readmeBlock(t, "signup"), "CLOSED_BETA", "allowed", "COUNTRY_NOT_ALLOWED", "100")
+	env = append(env, "PATH="+filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	printed(root, `gantry mode set INTERNAL_TEST --reason "back to the first start"`)
+	printed(t.TempDir(), docBlock(t, "docs/LAUNCH.md", "launch"), "allowed", `"state":"open"`, "first hundred testers")
 }
 
 // announced reads what serve prints until it is ready.

@@ -28,6 +28,8 @@ func (s *Server) openAPIConfig() huma.Config {
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.CreateHooks = nil // no $schema member and no Link header
 	c.RejectUnknownQueryParameters = true
+	// curl -d says that JSON is a form; so be it, as on the hot path.
+	c.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat, "application/x-www-form-urlencoded": huma.DefaultJSONFormat}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"key": {Type: "http", Scheme: "bearer", Description: "An API key (gk_…) or a token of a configured issuer"},
 	}
@@ -38,6 +40,7 @@ func (s *Server) openAPIConfig() huma.Config {
 		{"Launch", "Who may sign up: modes, phases, settings, maintenance."},
 		{"Signups", "Reserve, confirm and release a slot of the day; count them."},
 		{"Guests", "Invites, allowlist and waitlist."},
+		{"Hooks", "Calls of authentication providers around a signup."},
 		{"Access", "API keys."},
 		{"Audit", "The tamper-evident log."},
 		{"Operation", "Health, metrics, configuration and documentation."},
