@@ -32,7 +32,8 @@ var features = map[string][]string{
 	"idempotency": nil,
 	"lease":       nil,
 	"launch":      {"golang.org/x/text/", "github.com/biter777/countries"},
-	"media":       nil,
+	"media":       {"github.com/gabriel-vasile/mimetype", "golang.org/x/text/"},
+	"media/walk":  nil,
 	"health":      nil,
 	"incident":    nil,
 	"recovery":    nil,
@@ -108,6 +109,9 @@ func forbidsFeature(from, to string) bool {
 		return slices.Contains([]string{"database/sql", "database/sql/driver", "net/http", "net", "os/exec"}, to)
 	case local(to) == "":
 		return !slices.ContainsFunc(pure, func(p string) bool { return to == p || strings.HasSuffix(p, "/") && strings.HasPrefix(to, p) })
+	}
+	if strings.HasPrefix(local(to), "internal/"+name+"/") && !isTestPackage(local(to)) {
+		return false // its own parts
 	}
 	_, feature := features[strings.TrimPrefix(local(to), "internal/")]
 	if name == "readiness" && feature {
