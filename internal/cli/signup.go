@@ -10,10 +10,66 @@ import (
 
 type signupCmd struct {
 	remote
-	Check  signupCheckCmd  `cmd:"" help:"Ask whether somebody could sign up now."`
-	Counts signupCountsCmd `cmd:"" help:"Count the signups of a day."`
-	List   signupListCmd   `cmd:"" help:"List reservations, also accounts without a slot."`
-	Drift  signupDriftCmd  `cmd:"" help:"Compare every counter with the rows that it counts."`
+	Check   signupCheckCmd   `cmd:"" help:"Ask whether somebody could sign up now."`
+	Counts  signupCountsCmd  `cmd:"" help:"Count the signups of a day."`
+	List    signupListCmd    `cmd:"" help:"List reservations, also accounts without a slot."`
+	Confirm signupConfirmCmd `cmd:"" help:"Confirm a reservation whose account exists."`
+	Release signupReleaseCmd `cmd:"" help:"Give back a reservation whose account does not exist."`
+	Drift   signupDriftCmd   `cmd:"" help:"Compare every counter with the rows that it counts."`
+}
+
+type signupConfirmCmd struct {
+	ID string `arg:"" help:"The reservation's id, as listed."`
+}
+
+// Help implements kong's longer help.
+func (signupConfirmCmd) Help() string {
+	return `An unbacked account takes a slot of its own day, if one is free by now. Exit code 1: there is none.
+
+  gantry signup list --state unbacked
+  gantry signup confirm apegp6bwst6luygmcv6o`
+}
+
+// Run implements the command.
+func (c *signupConfirmCmd) Run(e *env, parent *signupCmd) error {
+	cl, err := parent.client()
+	if err != nil {
+		return err
+	}
+	r, err := cl.Confirm(e.ctx, c.ID)
+	return printReservation(e, r, err)
+}
+
+type signupReleaseCmd struct {
+	ID string `arg:"" help:"The reservation's id, as listed."`
+}
+
+// Help implements kong's longer help.
+func (signupReleaseCmd) Help() string {
+	return `Frees the slot and the invite use of an open reservation, and settles an unbacked account that you removed.
+
+  gantry signup release apegp6bwst6luygmcv6o`
+}
+
+// Run implements the command.
+func (c *signupReleaseCmd) Run(e *env, parent *signupCmd) error {
+	cl, err := parent.client()
+	if err != nil {
+		return err
+	}
+	r, err := cl.Release(e.ctx, c.ID)
+	return printReservation(e, r, err)
+}
+
+func printReservation(e *env, r api.Reservation, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case e.json:
+		return printJSON(e.stdio.Out, r)
+	}
+	_, err = fmt.Fprintf(e.stdio.Out, "%s is %s and counts on %s.\n", r.ID, r.State, r.Day)
+	return err
 }
 
 type signupCheckCmd struct {
