@@ -3,6 +3,7 @@ package launchtest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -303,7 +304,9 @@ func (m *Memory) SignupDrift(context.Context) ([]launch.Drift, error) {
 func (m *Memory) LaunchState(context.Context) (launch.State, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.state, nil
+	s := m.state
+	s.Phases = maps.Clone(s.Phases)
+	return s, nil
 }
 
 // SetMode implements Driver.
