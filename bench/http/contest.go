@@ -6,12 +6,14 @@ import (
 	"slices"
 	"text/tabwriter"
 	"time"
+
+	"avalo.app/gantry/bench/internal/servers"
 )
 
 // row is a contestant and what its turns gave.
 type row struct {
 	name   string
-	server *process
+	server *servers.Process
 	load   *load
 
 	perSecond []float64 // a value per round
@@ -32,7 +34,7 @@ func contest(binary, dir string, turn time.Duration, rounds, workers int) error 
 		if err := r.load.fill(workers); err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
-		if _, err := r.server.settle(); err != nil {
+		if _, err := r.server.Settle(); err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
 	}
@@ -44,7 +46,7 @@ func contest(binary, dir string, turn time.Duration, rounds, workers int) error 
 		}
 	}
 	fmt.Printf("Checks over HTTP on loopback: %d connections, %s users, %d rounds of %s each; medians of the rounds.\n"+
-		"The client is written over net.Conn and shares the cores with the server.\n\n", workers, thousands(users), rounds, turn)
+		"The client is written over net.Conn and shares the cores with the server.\n\n", workers, servers.Thousands(users), rounds, turn)
 	if err := printRows(rows); err != nil {
 		return err
 	}
@@ -53,18 +55,19 @@ func contest(binary, dir string, turn time.Duration, rounds, workers int) error 
 
 // contestants starts the servers and sets the policies.
 func contestants(binary, dir string, workers int) (rows []*row, stop func(), err error) {
-	bare, err := startPeer()
+	bare, err := servers.StartSelf("-peer")
 	if err != nil {
 		return nil, nil, err
 	}
-	g, err := startGantry(binary, dir+"/load")
+	g, err := servers.StartGantry(binary, dir+"/load")
 	if err != nil {
-		bare.kill()
+		bare.Kill()
 		return nil, nil, err
 	}
-	stop = func() { bare.kill(); g.kill() }
+	stop = func() { bare.Kill(); g.Kill() }
 	for action, limit := range map[string]int64{"BENCH_ALLOW": 1_000_000_000, "BENCH_REFUSE": 1} {
-		if err := g.putPolicy(action, limit); err != nil {
+		body := fmt.Sprintf(`{"window":"24h","rules":[{"scope":"user","limit":%d}]}`, limit)
+		if _, err := g.Call(200, "PUT", "/v1/ratelimit/policies/"+action, body); err != nil {
 			stop()
 			return nil, nil, err
 		}
@@ -80,7 +83,7 @@ func contestants(binary, dir string, workers int) (rows []*row, stop func(), err
 // turn measures for d. What the server still has to write then is part of
 // its own processor time, and not of the next server's turn.
 func (r *row) turn(d time.Duration, workers int) error {
-	before, err := r.server.cpu()
+	before, err := r.server.CPU()
 	if err != nil {
 		return err
 	}
@@ -88,7 +91,7 @@ func (r *row) turn(d time.Duration, workers int) error {
 	if err != nil {
 		return err
 	}
-	after, err := r.server.settle()
+	after, err := r.server.Settle()
 	if err != nil {
 		return err
 	}
@@ -100,7 +103,7 @@ func (r *row) turn(d time.Duration, workers int) error {
 
 func printRows(rows []*row) error {
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "\tchecks/s\tmin\tmax\tp50\tp99\tserver CPU/check\t÷ bare\ttarget %s/s\ttarget %.2f of bare\t\n", thousands(targetPerSecond), targetRatio)
+	fmt.Fprintf(t, "\tchecks/s\tmin\tmax\tp50\tp99\tserver CPU/check\t÷ bare\ttarget %s/s\ttarget %.2f of bare\t\n", servers.Thousands(targetPerSecond), targetRatio)
 	for i, r := range rows {
 		slices.Sort(r.took)
 		n := len(r.took)
@@ -110,12 +113,12 @@ func printRows(rows []*row) error {
 		}
 		speed, share := "", ""
 		if i > 0 {
-			speed, share = verdict(median(r.perSecond) >= targetPerSecond), verdict(median(ratios) >= targetRatio)
+			speed, share = servers.Verdict(servers.Median(r.perSecond) >= targetPerSecond), servers.Verdict(servers.Median(ratios) >= targetRatio)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.1fµs\t%.2f\t%s\t%s\t\n", r.name, thousands(median(r.perSecond)),
-			thousands(slices.Min(r.perSecond)), thousands(slices.Max(r.perSecond)),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.1fµs\t%.2f\t%s\t%s\t\n", r.name, servers.Thousands(servers.Median(r.perSecond)),
+			servers.Thousands(slices.Min(r.perSecond)), servers.Thousands(slices.Max(r.perSecond)),
 			r.took[n/2].Round(10*time.Microsecond), r.took[n*99/100].Round(10*time.Microsecond),
-			float64(r.cpu.Nanoseconds())/1e3/float64(n), median(ratios), speed, share)
+			float64(r.cpu.Nanoseconds())/1e3/float64(n), servers.Median(ratios), speed, share)
 	}
 	return t.Flush()
 }
@@ -123,15 +126,15 @@ func printRows(rows []*row) error {
 // printAfter says what the load left behind: refusals that the server could
 // not record, and its memory.
 func printAfter(refused *row) error {
-	dropped, err := refused.server.metric("gantry_ratelimit_violations_dropped_total")
+	dropped, err := refused.server.Metric("gantry_ratelimit_violations_dropped_total")
 	if err != nil {
 		return err
 	}
-	m, err := refused.server.memory()
+	m, err := refused.server.Memory()
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\nRefusals not recorded, because too many waited for the store: %s of %s.\n", thousands(dropped), thousands(float64(len(refused.took))))
-	fmt.Printf("Memory after the load, 2 × %s counters: %.1f MB resident, of it %.1f MB anonymous.\n", thousands(users), m.resident, m.anonymous)
+	fmt.Printf("\nRefusals not recorded, because too many waited for the store: %s of %s.\n", servers.Thousands(dropped), servers.Thousands(float64(len(refused.took))))
+	fmt.Printf("Memory after the load, 2 × %s counters: %.1f MB resident, of it %.1f MB anonymous.\n", servers.Thousands(users), m.Resident, m.Anonymous)
 	return nil
 }

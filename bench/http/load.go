@@ -1,38 +1,28 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
-	"strconv"
-	"sync"
 	"time"
+
+	"avalo.app/gantry/bench/internal/servers"
 )
 
 const users = 100_000
 
 // load is what each worker sends: one check after another on its own
-// connection. The client is written out over net.Conn, since net/http's
-// would take more of the shared cores than the server under test.
+// connection.
 type load struct {
-	addr     string
+	server   *servers.Process
 	request  []byte // ends in a user's six digits and `"}`
 	want     int    // the status of every answer
 	sequence []*rand.Rand
 }
 
-func newLoad(p *process, path, action string, want, workers int) *load {
-	body := fmt.Sprintf(`{"action":%q,"user":"user-000000"}`, action)
-	auth := ""
-	if p.key != "" {
-		auth = "Authorization: Bearer " + p.key + "\r\n"
-	}
-	l := &load{addr: p.addr, want: want, request: fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		path, p.addr, auth, len(body), body)}
+func newLoad(p *servers.Process, path, action string, want, workers int) *load {
+	l := &load{server: p, want: want, request: p.Request("POST", path, fmt.Sprintf(`{"action":%q,"user":"user-000000"}`, action))}
 	for w := range workers {
 		l.sequence = append(l.sequence, rand.New(rand.NewPCG(uint64(w), 7)))
 	}
@@ -86,30 +76,17 @@ func (l *load) run(d time.Duration, workers int) (all []time.Duration, elapsed t
 	return all, time.Since(start), err
 }
 
-// each runs work on a connection per worker.
-func (l *load) each(workers int, work func(w int, c *conn) error) error {
-	errs := make([]error, workers)
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			c, err := net.Dial("tcp", l.addr)
-			if err != nil {
-				errs[w] = err
-				return
-			}
-			defer c.Close()
-			errs[w] = work(w, &conn{c: c, in: bufio.NewReaderSize(c, 8192), request: bytes.Clone(l.request)})
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+// conn is a worker's connection and its copy of the request.
+type conn struct {
+	*servers.Conn
+	request []byte
 }
 
-// conn is a connection that is kept alive.
-type conn struct {
-	c       net.Conn
-	in      *bufio.Reader
-	request []byte
+// each runs work on a connection per worker.
+func (l *load) each(workers int, work func(w int, c *conn) error) error {
+	return l.server.Each(workers, func(w int, c *servers.Conn) error {
+		return work(w, &conn{Conn: c, request: bytes.Clone(l.request)})
+	})
 }
 
 // check sends the user's check and returns the status of the answer.
@@ -118,39 +95,6 @@ func (c *conn) check(user int) (int, error) {
 		c.request[len(c.request)-3-i] = byte('0' + user%10)
 		user /= 10
 	}
-	if _, err := c.c.Write(c.request); err != nil {
-		return 0, err
-	}
-	return answer(c.in)
-}
-
-// answer reads one HTTP/1.1 answer with a Content-Length.
-func answer(in *bufio.Reader) (status int, err error) {
-	length := -1
-	for first := true; ; first = false {
-		line, err := in.ReadSlice('\n')
-		if err != nil {
-			return 0, err
-		}
-		line = bytes.TrimRight(line, "\r\n")
-		switch {
-		case first:
-			if len(line) < 12 {
-				return 0, fmt.Errorf("not an HTTP answer: %q", line)
-			}
-			if status, err = strconv.Atoi(string(line[9:12])); err != nil {
-				return 0, err
-			}
-		case len(line) == 0:
-			if length < 0 {
-				return 0, errors.New("an answer without Content-Length")
-			}
-			_, err := io.CopyN(io.Discard, in, int64(length))
-			return status, err
-		case bytes.HasPrefix(line, []byte("Content-Length: ")):
-			if length, err = strconv.Atoi(string(line[16:])); err != nil {
-				return 0, err
-			}
-		}
-	}
+	status, _, err := c.Do(c.request)
+	return status, err
 }

@@ -4,14 +4,13 @@
 package main
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
-	"strings"
 	"time"
+
+	"avalo.app/gantry/bench/internal/servers"
 )
 
 // The targets, printed beside the figures. Nothing fails when one is missed.
@@ -30,11 +29,13 @@ func main() {
 	workers := flag.Int("workers", 64, "connections, each with one request in flight")
 	binary := flag.String("binary", "", "measure this gantry `file` instead of building one")
 	flag.Parse()
+	var err error
 	if *peer {
-		servePeer()
-		return
+		err = servers.ServePeer(bare())
+	} else {
+		err = run(*binary, *per, *rounds, *workers)
 	}
-	if err := run(*binary, *per, *rounds, *workers); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -47,26 +48,15 @@ func run(binary string, per time.Duration, rounds, workers int) error {
 	}
 	defer os.RemoveAll(dir)
 	if binary == "" {
-		if binary, err = build(dir); err != nil {
+		if binary, err = servers.Build(dir); err != nil {
 			return err
 		}
 	}
-	fmt.Printf("%d cores, load average before the run: %s.\n", runtime.NumCPU(), loadAverage())
+	fmt.Printf("%d cores, load average before the run: %s.\n", runtime.NumCPU(), servers.LoadAverage())
 	if err := contest(binary, dir, per/time.Duration(rounds), rounds, workers); err != nil {
 		return err
 	}
 	return starts(binary, dir)
-}
-
-// loadAverage says how busy the machine already was: it takes from every
-// figure below.
-func loadAverage() string {
-	b, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return "unknown"
-	}
-	first, _, _ := bytes.Cut(b, []byte(" "))
-	return string(first)
 }
 
 // starts prints start-up time and idle memory.
@@ -82,13 +72,13 @@ func starts(binary, dir string) error {
 			*into = append(*into, took)
 		}
 	}
-	p, err := startGantry(binary, dir+"/idle")
+	p, err := servers.StartGantry(binary, dir+"/idle")
 	if err != nil {
 		return err
 	}
-	defer p.kill()
+	defer p.Kill()
 	time.Sleep(3 * time.Second)
-	m, err := p.memory()
+	m, err := p.Memory()
 	if err != nil {
 		return err
 	}
@@ -97,33 +87,11 @@ func starts(binary, dir string) error {
 		on   string
 		took []time.Duration
 	}{{"empty data directory", fresh}, {"existing one", again}} {
-		mid := median(s.took)
-		fmt.Printf("  %-22s %8s   target %s: %s\n", s.on, mid.Round(time.Millisecond), targetStart, verdict(mid <= targetStart))
+		mid := servers.Median(s.took)
+		fmt.Printf("  %-22s %8s   target %s: %s\n", s.on, mid.Round(time.Millisecond), targetStart, servers.Verdict(mid <= targetStart))
 	}
 	fmt.Println("\nIdle memory, 3 s after start:")
-	fmt.Printf("  %-22s %5.1f MB   target %d MB: %s\n", "resident", m.resident, targetResident, verdict(m.resident <= targetResident))
-	fmt.Printf("  %-22s %5.1f MB   target %d MB: %s\n", "anonymous", m.anonymous, targetAnonymous, verdict(m.anonymous <= targetAnonymous))
+	fmt.Printf("  %-22s %5.1f MB   target %d MB: %s\n", "resident", m.Resident, targetResident, servers.Verdict(m.Resident <= targetResident))
+	fmt.Printf("  %-22s %5.1f MB   target %d MB: %s\n", "anonymous", m.Anonymous, targetAnonymous, servers.Verdict(m.Anonymous <= targetAnonymous))
 	return nil
-}
-
-func verdict(met bool) string {
-	if met {
-		return "met"
-	}
-	return "missed"
-}
-
-func median[T int64 | float64 | time.Duration](xs []T) T {
-	s := slices.Sorted(slices.Values(xs))
-	return s[len(s)/2]
-}
-
-// thousands writes n with commas.
-func thousands(n float64) string {
-	s := fmt.Sprintf("%.0f", n)
-	var parts []string
-	for ; len(s) > 3; s = s[:len(s)-3] {
-		parts = append([]string{s[len(s)-3:]}, parts...)
-	}
-	return strings.Join(append([]string{s}, parts...), ",")
 }
