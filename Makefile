@@ -54,3 +54,4 @@ vuln:
 bench: build
 	cd bench && go run ./inprocess
 	cd bench && go run ./http
+	cd bench && go run ./signups

@@ -206,3 +206,26 @@ func (p *Process) Metric(name string) (float64, error) {
 	}
 	return 0, fmt.Errorf("/metrics has no %s", name)
 }
+
+// FamilyCPU is the processor time of a process and its children, but for
+// those that have ended.
+func FamilyCPU(pid int) (time.Duration, error) {
+	dirs, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0, err
+	}
+	_, total, err := stat(strconv.Itoa(pid))
+	if err != nil {
+		return 0, err
+	}
+	for _, d := range dirs {
+		if _, err := strconv.Atoi(d.Name()); err != nil {
+			continue
+		}
+		// Who has ended meanwhile is left out.
+		if parent, used, err := stat(d.Name()); err == nil && parent == pid {
+			total += used
+		}
+	}
+	return total, nil
+}
