@@ -17,7 +17,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite" // database/sql driver "sqlite"
 
 	"avalo.app/gantry/internal/audit"
 )
@@ -121,13 +120,9 @@ func (db *DB) openSQLite(path string) error {
 			"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
 			"&_pragma=foreign_keys(ON)" + extra
 	}
-	if db.write, err = sql.Open("sqlite", dsn("&_txlock=immediate")); err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
+	db.write = sql.OpenDB(liteConnector{dsn("&_txlock=immediate")})
 	db.write.SetMaxOpenConns(1)
-	if db.read, err = sql.Open("sqlite", dsn("&_pragma=query_only(ON)")); err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
+	db.read = sql.OpenDB(liteConnector{dsn("&_pragma=query_only(ON)")})
 	db.read.SetMaxOpenConns(4)
 	return nil
 }
