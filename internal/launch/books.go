@@ -3,6 +3,7 @@ package launch
 import (
 	"crypto/rand"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 // of the allowlist that list it, and every open reservation that is due. A
 // missing counter counts as zero.
 type Books struct {
-	Now     time.Time
+	Now     time.Time // fixed: Today is of it
 	State   *State
 	Events  map[string]string // event to reservation id
 	Claims  map[string]string // e-mail hash to invite id
@@ -28,6 +29,8 @@ type Books struct {
 	Days    map[DayKey]*Day
 	Holders map[HolderKey]*Holder
 
+	today                    string
+	loaded                   map[string]Reservation // by id, as they were
 	byID                     map[string]*Reservation
 	byUser, byEmail          map[string][]*Reservation
 	inviteByID, inviteByHash map[string]*Invite
@@ -43,21 +46,35 @@ type Books struct {
 
 // NewBooks returns books without rows.
 func NewBooks(now time.Time, s *State) *Books {
-	return &Books{Now: now.Truncate(time.Microsecond), State: s, Events: map[string]string{}, Claims: map[string]string{}, Listed: map[string]bool{},
+	now = now.Truncate(time.Microsecond)
+	return &Books{Now: now, State: s, today: s.Calendar.Day(now), loaded: map[string]Reservation{}, Events: map[string]string{}, Claims: map[string]string{}, Listed: map[string]bool{},
 		Days: map[DayKey]*Day{}, Holders: map[HolderKey]*Holder{},
 		byID: map[string]*Reservation{}, byUser: map[string][]*Reservation{}, byEmail: map[string][]*Reservation{},
 		inviteByID: map[string]*Invite{}, inviteByHash: map[string]*Invite{}, touched: map[any]bool{}}
 }
 
 // Today is the day that a reservation made now counts on.
-func (b *Books) Today() string { return b.State.Calendar.Day(b.Now) }
+func (b *Books) Today() string { return b.today }
 
 // AddReservation enters a loaded row.
 func (b *Books) AddReservation(r *Reservation) {
 	if b.byID[r.ID] == nil {
-		b.byID[r.ID] = r
-		b.index(r)
+		b.loaded[r.ID] = *r
+		b.enter(r)
 	}
+}
+
+// OnlyMoved reports whether a reservation is a loaded one of which nothing
+// changed but its state and when it came to it.
+func (b *Books) OnlyMoved(r *Reservation) bool {
+	was, ok := b.loaded[r.ID]
+	was.State, was.ConfirmedAt, was.EndedAt = r.State, r.ConfirmedAt, r.EndedAt
+	return ok && was == *r
+}
+
+func (b *Books) enter(r *Reservation) {
+	b.byID[r.ID] = r
+	b.index(r)
 }
 
 // index lets a reservation be found by what it names now.
@@ -159,7 +176,7 @@ func (b *Books) reserve(a Applicant) Outcome {
 	if err != nil {
 		return Outcome{Err: err}
 	}
-	r, backed := &Reservation{ID: newID(), CreatedAt: b.Now}, false
+	r, backed := &Reservation{ID: b.newID(), CreatedAt: b.Now}, false
 	if old != nil && old.State == Unbacked {
 		r, backed = old, true // the account that waits for a slot gets this one
 	}
@@ -179,8 +196,7 @@ func (b *Books) reserve(a Applicant) Outcome {
 		r.InviteID = invite.ID
 	}
 	b.hold(r)
-	b.AddReservation(r)
-	b.index(r)
+	b.enter(r)
 	b.event(a.Event, r)
 	return Outcome{Reservation: *r, Backed: backed}
 }
@@ -462,9 +478,9 @@ func (b *Books) unbacked(r *Reservation, why string) Outcome {
 
 // unknownAccount lists an account that nobody reserved for.
 func (b *Books) unknownAccount(a Applicant) Outcome {
-	r := &Reservation{ID: newID(), State: Expired, Day: b.Today(), Country: a.Country, Mode: b.State.Mode, UserID: a.UserID, EmailHash: a.EmailHash,
+	r := &Reservation{ID: b.newID(), State: Expired, Day: b.Today(), Country: a.Country, Mode: b.State.Mode, UserID: a.UserID, EmailHash: a.EmailHash,
 		Source: a.Source, CreatedAt: b.Now, ExpiresAt: b.Now, EndedAt: b.Now}
-	b.AddReservation(r)
+	b.enter(r)
 	return b.unbacked(r, ungranted)
 }
 
@@ -605,6 +621,10 @@ func (b *Books) event(event string, r *Reservation) {
 	b.Events[event] = r.ID
 	b.NewEvents = append(b.NewEvents, event)
 }
+
+// newID makes an id that sorts by its time: rows that come together lie
+// together in the index, whose pages a commit writes out.
+func (b *Books) newID() string { return strconv.FormatInt(b.Now.UnixMilli(), 36) + newID()[:14] }
 
 func newID() string { return strings.ToLower(rand.Text()[:20]) }
 

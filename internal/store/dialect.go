@@ -4,9 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"net"
 	"strings"
 
@@ -68,6 +70,38 @@ func (d dialect) values(rows, columns int) string {
 	}
 	b.WriteByte(')')
 	return b.String()
+}
+
+// oneOf is the condition that a column has one of the values of argument
+// $n, which list makes. The text is the same for any number of them, so that
+// it is prepared once.
+func (d dialect) oneOf(column string, n int) string {
+	if d == dialectPostgres {
+		return fmt.Sprintf("%s = ANY($%d)", column, n)
+	}
+	return fmt.Sprintf("%s IN (SELECT value FROM json_each($%d))", column, n)
+}
+
+// list is an argument of oneOf.
+func (d dialect) list(values []string) any {
+	if d == dialectPostgres {
+		return values
+	}
+	b, err := json.Marshal(values)
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	return string(b)
+}
+
+// rowsPerInsert is how many of n rows an INSERT should have. PostgreSQL pays
+// for every statement, so it gets one. SQLite pays for parsing, so its
+// statements come in few sizes, each of which stays prepared.
+func (d dialect) rowsPerInsert(n int) int {
+	if d == dialectPostgres {
+		return n
+	}
+	return min(1<<(bits.Len(uint(n))-1), 64)
 }
 
 // retryable reports whether the engine asks for the transaction again: busy

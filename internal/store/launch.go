@@ -219,7 +219,7 @@ func (t *Tx) noteCaps(ctx context.Context, now time.Time) error {
 		return err
 	}
 	b := launch.NewBooks(now, &s)
-	if err := loadDays(ctx, t.tx, b, set{b.Today()}, nil); err != nil {
+	if err := loadDays(ctx, t.source(), b, set{b.Today()}, nil); err != nil {
 		return err
 	}
 	b.NoteCaps()

@@ -15,6 +15,14 @@ import (
 	"avalo.app/gantry/internal/lease"
 )
 
+// source is what rows are read from.
+type source struct {
+	querier
+	dialect dialect
+}
+
+func (t *Tx) source() source { return source{t.tx, t.db.dialect} }
+
 // ApplySignups implements launch.SignupStore.
 func (db *DB) ApplySignups(ctx context.Context, ops []launch.Op) ([]launch.Outcome, error) {
 	var outs []launch.Outcome
@@ -22,16 +30,16 @@ func (db *DB) ApplySignups(ctx context.Context, ops []launch.Op) ([]launch.Outco
 		if err := tx.Lock(ctx, launchHead); err != nil {
 			return err
 		}
-		s, err := launchState(ctx, tx.tx)
+		s, err := db.knownState(ctx, tx.tx)
 		if err != nil {
 			return err
 		}
 		now := db.now()
-		if _, err := tx.expireDue(ctx, &s, now); err != nil {
+		if _, err := tx.expireDue(ctx, s, now); err != nil {
 			return err
 		}
-		b := launch.NewBooks(now, &s)
-		if err := loadBooks(ctx, tx.tx, b, ops); err != nil {
+		b := launch.NewBooks(now, s)
+		if err := loadBooks(ctx, tx.source(), b, ops); err != nil {
 			return err
 		}
 		outs = make([]launch.Outcome, len(ops))
@@ -45,33 +53,60 @@ func (db *DB) ApplySignups(ctx context.Context, ops []launch.Op) ([]launch.Outco
 
 // SignupBooks implements launch.SignupStore.
 func (db *DB) SignupBooks(ctx context.Context, a launch.Applicant) (*launch.Books, error) {
-	b, err := signupBooks(ctx, db.read, db.now(), a)
+	b, err := db.signupBooks(ctx, db.read, db.now(), a)
 	return b, db.dialect.explain("store.SignupBooks", err)
 }
 
-func signupBooks(ctx context.Context, q querier, now time.Time, a launch.Applicant) (*launch.Books, error) {
-	s, err := launchState(ctx, q)
+func (db *DB) signupBooks(ctx context.Context, q querier, now time.Time, a launch.Applicant) (*launch.Books, error) {
+	s, err := db.knownState(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	b := launch.NewBooks(now, &s)
+	src := source{q, db.dialect}
+	b := launch.NewBooks(now, s)
 	// What is due would end before a reservation is decided.
-	due, err := dueReservations(ctx, q, b, now)
+	due, err := dueReservations(ctx, src, b, now)
 	if err != nil {
 		return nil, err
 	}
-	if err := loadCounters(ctx, q, b, due, nil); err != nil {
+	if err := loadCounters(ctx, src, b, due, nil); err != nil {
 		return nil, err
 	}
-	if err := loadBooks(ctx, q, b, []launch.Op{{Kind: launch.OpReserve, Applicant: a}}); err != nil {
+	if err := loadBooks(ctx, src, b, []launch.Op{{Kind: launch.OpReserve, Applicant: a}}); err != nil {
 		return nil, err
 	}
 	b.ExpireDue()
 	return b, nil
 }
 
-func dueReservations(ctx context.Context, q querier, b *launch.Books, now time.Time) ([]*launch.Reservation, error) {
+func dueReservations(ctx context.Context, q source, b *launch.Books, now time.Time) ([]*launch.Reservation, error) {
 	return reservations(ctx, q, b, `state = 'open' AND expires_at <= $1 ORDER BY expires_at LIMIT $2`, micros(now), int64(dueRows))
+}
+
+// revisedState is a launch state that nobody changes, and its revision.
+type revisedState struct {
+	rev   int64
+	state launch.State
+}
+
+// knownState is launchState for those who only read it: it is read anew when
+// its revision moved, which every change does in its own transaction.
+func (db *DB) knownState(ctx context.Context, q querier) (*launch.State, error) {
+	var next revisedState
+	if err := each(ctx, q, func(r *sql.Rows) error { return r.Scan(&next.rev) }, `SELECT rev FROM revisions WHERE topic = $1`, TopicLaunch); err != nil {
+		return nil, err
+	}
+	if known := db.launch.Load(); known != nil && known.rev == next.rev {
+		return &known.state, nil
+	}
+	// Outside a transaction the state may be newer than the revision; then the
+	// next caller reads it once more.
+	var err error
+	if next.state, err = launchState(ctx, q); err != nil {
+		return nil, err
+	}
+	db.launch.Store(&next)
+	return &next.state, nil
 }
 
 // dueRows bounds how many reservations expire in one round.
@@ -83,11 +118,11 @@ func (t *Tx) expireDue(ctx context.Context, s *launch.State, now time.Time) (int
 	var total int64
 	for {
 		b := launch.NewBooks(now, s)
-		due, err := dueReservations(ctx, t.tx, b, now)
+		due, err := dueReservations(ctx, t.source(), b, now)
 		if err != nil || len(due) == 0 {
 			return total, err
 		}
-		if err := loadCounters(ctx, t.tx, b, due, nil); err != nil {
+		if err := loadCounters(ctx, t.source(), b, due, nil); err != nil {
 			return total, err
 		}
 		b.ExpireDue()
@@ -134,11 +169,11 @@ func (t *Tx) revokeOpen(ctx context.Context, now time.Time) (int64, error) {
 	var total int64
 	for {
 		b := launch.NewBooks(now, &s)
-		open, err := reservations(ctx, t.tx, b, `state = 'open' LIMIT $1`, int64(dueRows))
+		open, err := reservations(ctx, t.source(), b, `state = 'open' LIMIT $1`, int64(dueRows))
 		if err != nil || len(open) == 0 {
 			return total, err
 		}
-		if err := loadCounters(ctx, t.tx, b, open, nil); err != nil {
+		if err := loadCounters(ctx, t.source(), b, open, nil); err != nil {
 			return total, err
 		}
 		b.RevokeOpen()
@@ -150,7 +185,7 @@ func (t *Tx) revokeOpen(ctx context.Context, now time.Time) (int64, error) {
 }
 
 // loadBooks loads what the steps can touch; see launch.Books.
-func loadBooks(ctx context.Context, q querier, b *launch.Books, ops []launch.Op) error {
+func loadBooks(ctx context.Context, q source, b *launch.Books, ops []launch.Op) error {
 	var ids, users, emails, events set
 	for _, op := range ops {
 		ids.add(op.ID)
@@ -164,7 +199,7 @@ func loadBooks(ctx context.Context, q querier, b *launch.Books, ops []launch.Op)
 		b.Events[event] = id
 		ids.add(id)
 		return err
-	}, `SELECT event, reservation_id FROM signup_events WHERE event IN `)
+	}, `SELECT event, reservation_id FROM signup_events WHERE `, `event`)
 	if err != nil {
 		return err
 	}
@@ -185,12 +220,12 @@ func loadBooks(ctx context.Context, q querier, b *launch.Books, ops []launch.Op)
 
 // loadReservations loads the reservations of ids and subjects, and those
 // that stand for the subjects of these.
-func loadReservations(ctx context.Context, q querier, b *launch.Books, ids, users, emails set) (found []*launch.Reservation, err error) {
+func loadReservations(ctx context.Context, q source, b *launch.Books, ids, users, emails set) (found []*launch.Reservation, err error) {
 	load := func(column string, values set, and string) error {
 		if len(values) == 0 {
 			return nil
 		}
-		rs, err := reservations(ctx, q, b, column+` IN `+marks(1, len(values))+and, values.args()...)
+		rs, err := reservations(ctx, q, b, q.dialect.oneOf(column, 1)+and, q.dialect.list(values))
 		found = append(found, rs...)
 		return err
 	}
@@ -210,7 +245,7 @@ func loadReservations(ctx context.Context, q querier, b *launch.Books, ids, user
 	return found, errors.Join(load("user_id", others, stands), load("email_hash", otherEmails, stands))
 }
 
-// set is a list of distinct values for an IN, without the empty one.
+// set is a list of distinct values for dialect.oneOf, without the empty one.
 type set []string
 
 func (s *set) add(v string) {
@@ -219,29 +254,13 @@ func (s *set) add(v string) {
 	}
 }
 
-func (s set) args() []any {
-	out := make([]any, len(s))
-	for i, v := range s {
-		out[i] = v
-	}
-	return out
-}
-
-// marks is a list of n placeholders, from $from on: ($1, $2).
-func marks(from, n int) string {
-	var b strings.Builder
-	for i := range n {
-		b.WriteString(", $" + strconv.Itoa(from+i))
-	}
-	return "(" + strings.TrimPrefix(b.String(), ", ") + ")"
-}
-
-// eachIn runs a query that ends in IN over the values, if there are any.
-func eachIn(ctx context.Context, q querier, values set, scan func(*sql.Rows) error, query string) error {
+// eachIn runs a query whose text ends where the condition on the column
+// stands, if there are values.
+func eachIn(ctx context.Context, q source, values set, scan func(*sql.Rows) error, query, column string) error {
 	if len(values) == 0 {
 		return nil
 	}
-	return each(ctx, q, scan, query+marks(1, len(values)), values.args()...)
+	return each(ctx, q, scan, query+q.dialect.oneOf(column, 1), q.dialect.list(values))
 }
 
 const reservationColumns = `id, state, day, country, mode, user_id, email_hash, network, device, invite_id, source, grants,
@@ -257,7 +276,7 @@ func scanReservation(r *sql.Rows) (*launch.Reservation, error) {
 }
 
 // reservations loads those that a condition selects into the books.
-func reservations(ctx context.Context, q querier, b *launch.Books, where string, args ...any) ([]*launch.Reservation, error) {
+func reservations(ctx context.Context, q source, b *launch.Books, where string, args ...any) ([]*launch.Reservation, error) {
 	var out []*launch.Reservation
 	err := each(ctx, q, func(r *sql.Rows) error {
 		v, err := scanReservation(r)
@@ -271,7 +290,7 @@ func reservations(ctx context.Context, q querier, b *launch.Books, where string,
 }
 
 // loadCounters loads the invites and days of reservations and steps.
-func loadCounters(ctx context.Context, q querier, b *launch.Books, rs []*launch.Reservation, ops []launch.Op) error {
+func loadCounters(ctx context.Context, q source, b *launch.Books, rs []*launch.Reservation, ops []launch.Op) error {
 	var inviteIDs, hashes, emails, days, countries set
 	days.add(b.Today())
 	for _, r := range rs {
@@ -293,7 +312,7 @@ func loadCounters(ctx context.Context, q querier, b *launch.Books, rs []*launch.
 			b.Claims[email] = id
 			inviteIDs.add(id)
 			return err
-		}, `SELECT email_hash, invite_id FROM invite_claims WHERE email_hash IN `); err != nil {
+		}, `SELECT email_hash, invite_id FROM invite_claims WHERE `, `email_hash`); err != nil {
 			return err
 		}
 	}
@@ -304,22 +323,22 @@ func loadCounters(ctx context.Context, q querier, b *launch.Books, rs []*launch.
 		}
 		return err
 	}
-	if err := eachIn(ctx, q, hashes, add, `SELECT `+inviteColumns+` FROM invites WHERE hash IN `); err != nil {
+	if err := eachIn(ctx, q, hashes, add, `SELECT `+inviteColumns+` FROM invites WHERE `, `hash`); err != nil {
 		return err
 	}
-	if err := eachIn(ctx, q, inviteIDs, add, `SELECT `+inviteColumns+` FROM invites WHERE id IN `); err != nil {
+	if err := eachIn(ctx, q, inviteIDs, add, `SELECT `+inviteColumns+` FROM invites WHERE `, `id`); err != nil {
 		return err
 	}
 	return loadDays(ctx, q, b, days, append(countries, ""))
 }
 
 // loadDays loads the counters of days and countries; nil: of all countries.
-func loadDays(ctx context.Context, q querier, b *launch.Books, days, countries set) error {
-	query := `SELECT day, country, open, confirmed, cap FROM signup_days WHERE day IN ` + marks(1, len(days))
-	args := days.args()
+func loadDays(ctx context.Context, q source, b *launch.Books, days, countries set) error {
+	query := `SELECT day, country, open, confirmed, cap FROM signup_days WHERE ` + q.dialect.oneOf(`day`, 1)
+	args := []any{q.dialect.list(days)}
 	if countries != nil {
-		query += ` AND country IN ` + marks(1+len(days), len(countries))
-		args = append(args, countries.args()...)
+		query += ` AND ` + q.dialect.oneOf(`country`, 2)
+		args = append(args, q.dialect.list(countries))
 	}
 	return each(ctx, q, func(r *sql.Rows) error {
 		var k launch.DayKey
@@ -331,7 +350,7 @@ func loadDays(ctx context.Context, q querier, b *launch.Books, days, countries s
 }
 
 // loadListed loads which of the applicants' keys stand on the allowlist.
-func loadListed(ctx context.Context, q querier, b *launch.Books, ops []launch.Op) error {
+func loadListed(ctx context.Context, q source, b *launch.Books, ops []launch.Op) error {
 	byKind := map[string]*set{}
 	for _, op := range ops {
 		for _, key := range op.Applicant.AllowKeys {
@@ -349,7 +368,7 @@ func loadListed(ctx context.Context, q querier, b *launch.Books, ops []launch.Op
 			err := r.Scan(&l.Value)
 			b.Listed[l.Key()] = true
 			return err
-		}, `SELECT value FROM allowlist WHERE kind = $1 AND value IN `+marks(2, len(values)), append([]any{kind}, values.args()...)...); err != nil {
+		}, `SELECT value FROM allowlist WHERE kind = $1 AND `+q.dialect.oneOf(`value`, 2), kind, q.dialect.list(values)); err != nil {
 			return err
 		}
 	}
@@ -358,7 +377,7 @@ func loadListed(ctx context.Context, q querier, b *launch.Books, ops []launch.Op
 
 // loadHolders counts what the applicants' networks and devices hold open of
 // today.
-func loadHolders(ctx context.Context, q querier, b *launch.Books, ops []launch.Op) error {
+func loadHolders(ctx context.Context, q source, b *launch.Books, ops []launch.Op) error {
 	var networks, devices set
 	for _, op := range ops {
 		networks.add(op.Applicant.Network)
@@ -368,7 +387,6 @@ func loadHolders(ctx context.Context, q querier, b *launch.Books, ops []launch.O
 		if len(hashes) == 0 {
 			continue
 		}
-		args := append([]any{b.Today()}, hashes.args()...)
 		if err := each(ctx, q, func(r *sql.Rows) error {
 			var hash, country string
 			var n, ends int64
@@ -378,7 +396,7 @@ func loadHolders(ctx context.Context, q querier, b *launch.Books, ops []launch.O
 			b.AddHolder(hash, country, launch.Holder{Open: n, FirstEnds: fromMicros(ends)})
 			return nil
 		}, `SELECT `+column+`, country, count(*), min(expires_at) FROM signup_reservations
-			WHERE state = 'open' AND day = $1 AND `+column+` IN `+marks(2, len(hashes))+` GROUP BY `+column+`, country`, args...); err != nil {
+			WHERE state = 'open' AND day = $1 AND `+q.dialect.oneOf(column, 2)+` GROUP BY `+column+`, country`, b.Today(), q.dialect.list(hashes)); err != nil {
 			return err
 		}
 	}
@@ -392,11 +410,11 @@ func (t *Tx) saveBooks(ctx context.Context, b *launch.Books) error {
 		moved.add(r.ID)
 	}
 	if len(moved) > 0 {
-		if _, err := t.Exec(ctx, `UPDATE signup_reservations SET user_id = '' WHERE id IN `+marks(1, len(moved)), moved.args()...); err != nil {
+		if _, err := t.Exec(ctx, `UPDATE signup_reservations SET user_id = '' WHERE `+t.db.dialect.oneOf("id", 1), t.db.dialect.list(moved)); err != nil {
 			return err
 		}
 	}
-	if err := t.saveReservations(ctx, b.ChangedReservations); err != nil {
+	if err := t.saveReservations(ctx, b); err != nil {
 		return err
 	}
 	if err := t.saveInvites(ctx, b.ChangedInvites); err != nil {
@@ -412,9 +430,51 @@ func (t *Tx) saveBooks(ctx context.Context, b *launch.Books) error {
 
 // saveReservations writes rows that ended before rows that hold, so that no
 // subject holds two in between.
-func (t *Tx) saveReservations(ctx context.Context, rs []*launch.Reservation) error {
-	holds := func(r *launch.Reservation) int64 { return flag(r.State == launch.Open || r.State == launch.Confirmed) }
-	slices.SortStableFunc(rs, func(a, b *launch.Reservation) int { return cmp.Compare(holds(a), holds(b)) })
+func (t *Tx) saveReservations(ctx context.Context, b *launch.Books) error {
+	var whole []*launch.Reservation
+	ended, held := map[move][]string{}, map[move][]string{}
+	for _, r := range b.ChangedReservations {
+		m := move{r.State, micros(r.ConfirmedAt), micros(r.EndedAt)}
+		switch {
+		case !b.OnlyMoved(r):
+			whole = append(whole, r)
+		case holds(r):
+			held[m] = append(held[m], r.ID)
+		default:
+			ended[m] = append(ended[m], r.ID)
+		}
+	}
+	if err := t.moveReservations(ctx, ended); err != nil {
+		return err
+	}
+	if err := t.saveWhole(ctx, whole); err != nil {
+		return err
+	}
+	return t.moveReservations(ctx, held)
+}
+
+func holds(r *launch.Reservation) bool { return r.State == launch.Open || r.State == launch.Confirmed }
+
+// move is what happens to most reservations after their first commit.
+type move struct {
+	to                 launch.ReservationState
+	confirmedAt, ended int64
+}
+
+// moveReservations writes rows of which nothing else changed: the indexes
+// of the other columns stay as they are.
+func (t *Tx) moveReservations(ctx context.Context, moves map[move][]string) error {
+	for m, ids := range moves {
+		if _, err := t.Exec(ctx, `UPDATE signup_reservations SET state = $1, confirmed_at = $2, ended_at = $3 WHERE `+t.db.dialect.oneOf(`id`, 4),
+			string(m.to), m.confirmedAt, m.ended, t.db.dialect.list(ids)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Tx) saveWhole(ctx context.Context, rs []*launch.Reservation) error {
+	slices.SortStableFunc(rs, func(a, b *launch.Reservation) int { return cmp.Compare(flag(holds(a)), flag(holds(b))) })
 	return insert(ctx, t, `signup_reservations (`+reservationColumns+`)`, `ON CONFLICT (id) DO UPDATE SET state = excluded.state, day = excluded.day,
 			country = excluded.country, mode = excluded.mode, user_id = excluded.user_id, email_hash = excluded.email_hash,
 			network = excluded.network, device = excluded.device, invite_id = excluded.invite_id, source = excluded.source,
@@ -434,23 +494,27 @@ func (t *Tx) saveDays(ctx context.Context, b *launch.Books) error {
 		})
 }
 
-// insert writes rows in one statement, if there are any.
+// insert writes rows, if there are any, in as few statements as the engine
+// likes.
 func insert[T any](ctx context.Context, t *Tx, into, onConflict string, columns int, rows []T, args func(T) []any) error {
-	if len(rows) == 0 {
-		return nil
+	for len(rows) > 0 {
+		n := t.db.dialect.rowsPerInsert(len(rows))
+		all := make([]any, 0, n*columns)
+		for _, r := range rows[:n] {
+			all = append(all, args(r)...)
+		}
+		if _, err := t.Exec(ctx, `INSERT INTO `+into+` VALUES `+t.db.dialect.values(n, columns)+` `+onConflict, all...); err != nil {
+			return err
+		}
+		rows = rows[n:]
 	}
-	all := make([]any, 0, len(rows)*columns)
-	for _, r := range rows {
-		all = append(all, args(r)...)
-	}
-	_, err := t.Exec(ctx, `INSERT INTO `+into+` VALUES `+t.db.dialect.values(len(rows), columns)+` `+onConflict, all...)
-	return err
+	return nil
 }
 
 // SignupDays implements launch.SignupStore.
 func (db *DB) SignupDays(ctx context.Context, day string) (map[launch.DayKey]launch.Day, error) {
 	b := &launch.Books{Days: map[launch.DayKey]*launch.Day{}}
-	err := loadDays(ctx, db.read, b, set{day}, nil)
+	err := loadDays(ctx, source{db.read, db.dialect}, b, set{day}, nil)
 	out := make(map[launch.DayKey]launch.Day, len(b.Days))
 	for k, d := range b.Days {
 		out[k] = *d

@@ -38,7 +38,8 @@ type DB struct {
 	dialect dialect
 	now     func() time.Time
 
-	auditKey atomic.Pointer[audit.Key] // set once at start; see UseAuditKey
+	auditKey atomic.Pointer[audit.Key]    // set once at start; see UseAuditKey
+	launch   atomic.Pointer[revisedState] // the last one read; see knownState
 }
 
 // Open connects, and brings the schema to this binary's version. It refuses
