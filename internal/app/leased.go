@@ -32,8 +32,7 @@ func (a *App) startLeased(ctx context.Context) {
 			drain(func() (int64, error) { return a.db.PruneSignups(ctx, now.Add(-signupRetention), sweepRows, h) }))
 	})
 	a.leased(ctx, expireName, expireLease, expirePeriod, func(ctx context.Context, h lease.Held) error {
-		_, err := a.db.ExpireSignups(ctx, h)
-		return err
+		return drain(func() (int64, error) { return a.db.ExpireSignups(ctx, h) })
 	})
 }
 

@@ -2,6 +2,7 @@ package launch
 
 import (
 	"crypto/rand"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,6 +43,8 @@ type Books struct {
 	// Moved are reservations that gave up a user id, which another row may
 	// have by now: a store takes it from their rows before it writes any.
 	Moved []*Reservation
+	// Withdrawn are the ids of reservations whose events are forgotten.
+	Withdrawn []string
 }
 
 // NewBooks returns books without rows.
@@ -176,9 +179,9 @@ func (b *Books) reserve(a Applicant) Outcome {
 	if err != nil {
 		return Outcome{Err: err}
 	}
-	r, backed := &Reservation{ID: b.newID(), CreatedAt: b.Now}, false
+	r := &Reservation{ID: b.newID(), CreatedAt: b.Now}
 	if old != nil && old.State == Unbacked {
-		r, backed = old, true // the account that waits for a slot gets this one
+		r = old // the account that waits for a slot gets this one
 	}
 	ttl := a.TTL
 	switch {
@@ -198,7 +201,7 @@ func (b *Books) reserve(a Applicant) Outcome {
 	b.hold(r)
 	b.enter(r)
 	b.event(a.Event, r)
-	return Outcome{Reservation: *r, Backed: backed}
+	return Outcome{Reservation: *r}
 }
 
 // identify gives a reservation that is about to hold its slot the keys of
@@ -398,7 +401,6 @@ const maxID = 64
 // own day again, if there is one; else the account is unbacked.
 func (b *Books) confirm(op Op) Outcome {
 	r, err := b.find(op)
-	backed := err == nil && r.State == Unbacked
 	switch {
 	case err != nil && op.ID == "" && !op.Known:
 		return b.unknownAccount(op.Applicant)
@@ -425,7 +427,8 @@ func (b *Books) confirm(op Op) Outcome {
 	}
 	b.count(r, -1, 1)
 	b.letGo(r)
-	r.State, r.ConfirmedAt, r.EndedAt = Confirmed, b.Now, time.Time{}
+	backed := r.Account
+	r.State, r.ConfirmedAt, r.EndedAt, r.Account = Confirmed, b.Now, time.Time{}, false
 	b.change(r)
 	return Outcome{Reservation: *r, Backed: backed}
 }
@@ -466,7 +469,7 @@ func (b *Books) unbacked(r *Reservation, why string) Outcome {
 	if taken(b.ofEmail(r.EmailHash), r) {
 		r.EmailHash = ""
 	}
-	r.State = Unbacked
+	r.State, r.Account = Unbacked, true
 	b.change(r)
 	mend := "confirm again when a slot is free"
 	if r.Grants == 0 {
@@ -485,10 +488,13 @@ func (b *Books) unknownAccount(a Applicant) Outcome {
 }
 
 // release gives a slot and an invite use back. What has ended stays as it
-// is; what is confirmed is an account, and refused.
+// is; what is confirmed is an account, and refused. An event that released
+// before does nothing: by now its subject may hold another reservation.
 func (b *Books) release(op Op) Outcome {
+	if id, ok := b.Events[op.Applicant.Event]; ok && op.Applicant.Event != "" && b.byID[id] != nil {
+		return Outcome{Reservation: *b.byID[id], Existing: true}
+	}
 	r, err := b.find(op)
-	backed := false
 	switch {
 	case err != nil:
 		return Outcome{Err: err}
@@ -496,12 +502,23 @@ func (b *Books) release(op Op) Outcome {
 		return Outcome{Reservation: *r, Existing: true}
 	case r.State == Confirmed:
 		return Outcome{Err: &fault.Error{Code: fault.Conflict, Op: opDecide, Msg: "the signup is confirmed: its account exists, and its slot is spent", Detail: Refusal{Problem: "confirmed", Day: r.Day}}}
-	case r.State == Open:
+	case op.Kind == OpWithdraw:
+		// Nobody was answered with it: the event that made it may come again.
+		b.Withdrawn = append(b.Withdrawn, r.ID)
+		maps.DeleteFunc(b.Events, func(_, id string) bool { return id == r.ID })
+		b.NewEvents = slices.DeleteFunc(b.NewEvents, func(e string) bool { return b.Events[e] == "" })
 		b.end(r, Released)
-	case r.State == Unbacked:
-		r.State, backed = Released, true
+		return Outcome{Reservation: *r}
+	}
+	backed := r.Account
+	switch r.Account = false; r.State {
+	case Open:
+		b.end(r, Released)
+	case Unbacked:
+		r.State = Released
 		b.change(r)
 	}
+	b.event(op.Applicant.Event, r)
 	return Outcome{Reservation: *r, Backed: backed}
 }
 
@@ -564,6 +581,9 @@ func (b *Books) end(r *Reservation, s ReservationState) {
 		b.changeInvite(i)
 	}
 	r.State, r.EndedAt = s, b.Now
+	if r.Account {
+		r.State = Unbacked
+	}
 	b.change(r)
 }
 

@@ -34,6 +34,11 @@ type Reservation struct {
 	InviteID  string
 	Source    string
 
+	// Account says that an account was confirmed while no slot was left for it.
+	// Whatever becomes of a slot that it got later, the account exists: what
+	// would end leaves it Unbacked, until it is confirmed or released.
+	Account bool
+
 	// Grants counts how often the reservation was answered to a caller: one
 	// that was answered once only may be withdrawn when that caller is gone. 0
 	// is never, or that an admin took the grant back: nothing to confirm.
@@ -115,6 +120,6 @@ type Op struct {
 type Outcome struct {
 	Reservation Reservation
 	Existing    bool // the reservation was there before
-	Backed      bool // it was Unbacked before, and is not any more
+	Backed      bool // an account that had no slot has one for good, or is gone
 	Err         error
 }

@@ -465,11 +465,11 @@ func TestUnbackedSignal(t *testing.T) {
 		if _, _, err := b.Reserve(t.Context(), user(1)); err != nil {
 			t.Fatal(err)
 		}
-		want("reserved at last", "signup_unbacked false")
+		want("reserved at last")
 		if _, err := b.ConfirmSubject(t.Context(), user(1)); err != nil {
 			t.Fatal(err)
 		}
-		want("confirmed")
+		want("confirmed", "signup_unbacked false")
 		if _, err := b.ConfirmSubject(t.Context(), user(2)); fault.CodeOf(err) != fault.Conflict {
 			t.Fatal(err)
 		}

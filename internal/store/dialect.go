@@ -82,7 +82,15 @@ func (d dialect) oneOf(column string, n int) string {
 	return fmt.Sprintf("%s IN (SELECT value FROM json_each($%d))", column, n)
 }
 
-// list is an argument of oneOf.
+// listed is argument $n, which list makes, as the rows v(value) of a FROM.
+func (d dialect) listed(n int) string {
+	if d == dialectPostgres {
+		return fmt.Sprintf("unnest(CAST($%d AS text[])) AS v(value)", n)
+	}
+	return fmt.Sprintf("json_each($%d) AS v", n)
+}
+
+// list is an argument of oneOf and listed.
 func (d dialect) list(values []string) any {
 	if d == dialectPostgres {
 		return values

@@ -23,10 +23,24 @@ type source struct {
 
 func (t *Tx) source() source { return source{t.tx, t.db.dialect} }
 
-// ApplySignups implements launch.SignupStore.
+// ApplySignups implements launch.SignupStore. What is due expires first, in
+// transactions of its own where it is more than one round: after an outage
+// there may be more than one transaction has time for.
 func (db *DB) ApplySignups(ctx context.Context, ops []launch.Op) ([]launch.Outcome, error) {
+	for {
+		outs, err := db.applySignups(ctx, ops)
+		if err != nil || outs != nil {
+			return outs, err
+		}
+	}
+}
+
+// applySignups returns no outcomes if a full round of reservations expired:
+// there may be more.
+func (db *DB) applySignups(ctx context.Context, ops []launch.Op) ([]launch.Outcome, error) {
 	var outs []launch.Outcome
 	err := db.Write(ctx, "store.ApplySignups", func(tx *Tx) error {
+		outs = nil
 		if err := tx.Lock(ctx, launchHead); err != nil {
 			return err
 		}
@@ -35,7 +49,8 @@ func (db *DB) ApplySignups(ctx context.Context, ops []launch.Op) ([]launch.Outco
 			return err
 		}
 		now := db.now()
-		if _, err := tx.expireDue(ctx, s, now); err != nil {
+		ended, err := tx.expireRound(ctx, s, now)
+		if err != nil || ended == dueRows {
 			return err
 		}
 		b := launch.NewBooks(now, s)
@@ -112,31 +127,24 @@ func (db *DB) knownState(ctx context.Context, q querier) (*launch.State, error) 
 // dueRows bounds how many reservations expire in one round.
 const dueRows = 1000
 
-// expireDue ends every open reservation whose time is up, so that its slot
-// can be used at that very moment, and returns how many it ended.
-func (t *Tx) expireDue(ctx context.Context, s *launch.State, now time.Time) (int64, error) {
-	var total int64
-	for {
-		b := launch.NewBooks(now, s)
-		due, err := dueReservations(ctx, t.source(), b, now)
-		if err != nil || len(due) == 0 {
-			return total, err
-		}
-		if err := loadCounters(ctx, t.source(), b, due, nil); err != nil {
-			return total, err
-		}
-		b.ExpireDue()
-		if err := t.saveBooks(ctx, b); err != nil {
-			return total, err
-		}
-		if total += int64(len(due)); len(due) < dueRows {
-			return total, nil
-		}
+// expireRound ends open reservations whose time is up, at most dueRows, so
+// that their slots can be used at that very moment, and returns how many.
+func (t *Tx) expireRound(ctx context.Context, s *launch.State, now time.Time) (int64, error) {
+	b := launch.NewBooks(now, s)
+	due, err := dueReservations(ctx, t.source(), b, now)
+	if err != nil || len(due) == 0 {
+		return 0, err
 	}
+	if err := loadCounters(ctx, t.source(), b, due, nil); err != nil {
+		return 0, err
+	}
+	b.ExpireDue()
+	return int64(len(due)), t.saveBooks(ctx, b)
 }
 
-// ExpireSignups ends the open reservations whose time is up, under the lease.
-// Reserving does so as well: this is for days without signups.
+// ExpireSignups ends open reservations whose time is up, under the lease, and
+// returns how many; a thousand say that there may be more. Reserving
+// does so as well; this is for days without signups.
 func (db *DB) ExpireSignups(ctx context.Context, h lease.Held) (int64, error) {
 	var n int64
 	err := db.Write(ctx, "store.ExpireSignups", func(tx *Tx) error {
@@ -150,7 +158,7 @@ func (db *DB) ExpireSignups(ctx context.Context, h lease.Held) (int64, error) {
 		if err != nil {
 			return err
 		}
-		n, err = tx.expireDue(ctx, &s, db.now())
+		n, err = tx.expireRound(ctx, &s, db.now())
 		return err
 	})
 	return n, err
@@ -163,8 +171,13 @@ func (t *Tx) revokeOpen(ctx context.Context, now time.Time) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if _, err := t.expireDue(ctx, &s, now); err != nil {
-		return 0, err
+	for {
+		if n, err := t.expireRound(ctx, &s, now); err != nil || n == 0 {
+			if err != nil {
+				return 0, err
+			}
+			break
+		}
 	}
 	var total int64
 	for {
@@ -221,15 +234,23 @@ func loadBooks(ctx context.Context, q source, b *launch.Books, ops []launch.Op) 
 // loadReservations loads the reservations of ids and subjects, and those
 // that stand for the subjects of these.
 func loadReservations(ctx context.Context, q source, b *launch.Books, ids, users, emails set) (found []*launch.Reservation, err error) {
-	load := func(column string, values set, and string) error {
+	load := func(values set, where string) error {
 		if len(values) == 0 {
 			return nil
 		}
-		rs, err := reservations(ctx, q, b, q.dialect.oneOf(column, 1)+and, q.dialect.list(values))
+		rs, err := reservations(ctx, q, b, where, q.dialect.list(values))
 		found = append(found, rs...)
 		return err
 	}
-	if err := errors.Join(load("id", ids, ""), load("user_id", users, ""), load("email_hash", emails, "")); err != nil {
+	const standing = `('open', 'confirmed', 'unbacked')`
+	stands := func(column string) string { return q.dialect.oneOf(column, 1) + ` AND state IN ` + standing }
+	// Of what has ended the newest counts: a subject may have a long history.
+	ended := func(column string) string {
+		return `id IN (SELECT (SELECT r.id FROM signup_reservations r WHERE r.` + column + ` = v.value AND r.state NOT IN ` + standing + `
+			ORDER BY r.created_at DESC, r.id DESC LIMIT 1) FROM ` + q.dialect.listed(1) + `)`
+	}
+	if err := errors.Join(load(ids, q.dialect.oneOf("id", 1)), load(users, stands("user_id")), load(emails, stands("email_hash")),
+		load(users, ended("user_id")), load(emails, ended("email_hash"))); err != nil {
 		return nil, err
 	}
 	var others, otherEmails set
@@ -241,8 +262,7 @@ func loadReservations(ctx context.Context, q source, b *launch.Books, ids, users
 			otherEmails.add(r.EmailHash)
 		}
 	}
-	const stands = ` AND state IN ('open', 'confirmed', 'unbacked')`
-	return found, errors.Join(load("user_id", others, stands), load("email_hash", otherEmails, stands))
+	return found, errors.Join(load(others, stands("user_id")), load(otherEmails, stands("email_hash")))
 }
 
 // set is a list of distinct values for dialect.oneOf, without the empty one.
@@ -263,14 +283,15 @@ func eachIn(ctx context.Context, q source, values set, scan func(*sql.Rows) erro
 	return each(ctx, q, scan, query+q.dialect.oneOf(column, 1), q.dialect.list(values))
 }
 
-const reservationColumns = `id, state, day, country, mode, user_id, email_hash, network, device, invite_id, source, grants,
+const reservationColumns = `id, state, day, country, mode, user_id, email_hash, network, device, invite_id, source, account, grants,
 	created_at, expires_at, confirmed_at, ended_at`
 
 func scanReservation(r *sql.Rows) (*launch.Reservation, error) {
 	v := new(launch.Reservation)
-	var created, expires, confirmed, ended int64
-	err := r.Scan(&v.ID, &v.State, &v.Day, &v.Country, &v.Mode, &v.UserID, &v.EmailHash, &v.Network, &v.Device, &v.InviteID, &v.Source, &v.Grants,
+	var account, created, expires, confirmed, ended int64
+	err := r.Scan(&v.ID, &v.State, &v.Day, &v.Country, &v.Mode, &v.UserID, &v.EmailHash, &v.Network, &v.Device, &v.InviteID, &v.Source, &account, &v.Grants,
 		&created, &expires, &confirmed, &ended)
+	v.Account = account == 1
 	v.CreatedAt, v.ExpiresAt, v.ConfirmedAt, v.EndedAt = fromMicros(created), fromMicros(expires), fromMicros(confirmed), fromMicros(ended)
 	return v, err
 }
@@ -423,6 +444,11 @@ func (t *Tx) saveBooks(ctx context.Context, b *launch.Books) error {
 	if err := t.saveDays(ctx, b); err != nil {
 		return err
 	}
+	if len(b.Withdrawn) > 0 {
+		if _, err := t.Exec(ctx, `DELETE FROM signup_events WHERE `+t.db.dialect.oneOf("reservation_id", 1), t.db.dialect.list(b.Withdrawn)); err != nil {
+			return err
+		}
+	}
 	return insert(ctx, t, `signup_events (event, reservation_id, at)`, ``, 3, b.NewEvents, func(e string) []any {
 		return []any{e, b.Events[e], micros(b.Now)}
 	})
@@ -478,9 +504,9 @@ func (t *Tx) saveWhole(ctx context.Context, rs []*launch.Reservation) error {
 	return insert(ctx, t, `signup_reservations (`+reservationColumns+`)`, `ON CONFLICT (id) DO UPDATE SET state = excluded.state, day = excluded.day,
 			country = excluded.country, mode = excluded.mode, user_id = excluded.user_id, email_hash = excluded.email_hash,
 			network = excluded.network, device = excluded.device, invite_id = excluded.invite_id, source = excluded.source,
-			grants = excluded.grants, expires_at = excluded.expires_at, confirmed_at = excluded.confirmed_at, ended_at = excluded.ended_at`, 16, rs,
+			account = excluded.account, grants = excluded.grants, expires_at = excluded.expires_at, confirmed_at = excluded.confirmed_at, ended_at = excluded.ended_at`, 17, rs,
 		func(r *launch.Reservation) []any {
-			return []any{r.ID, string(r.State), r.Day, r.Country, string(r.Mode), r.UserID, r.EmailHash, r.Network, r.Device, r.InviteID, r.Source, r.Grants,
+			return []any{r.ID, string(r.State), r.Day, r.Country, string(r.Mode), r.UserID, r.EmailHash, r.Network, r.Device, r.InviteID, r.Source, flag(r.Account), r.Grants,
 				micros(r.CreatedAt), micros(r.ExpiresAt), micros(r.ConfirmedAt), micros(r.EndedAt)}
 		})
 }

@@ -229,6 +229,7 @@ func (m *Memory) save(b *launch.Books) error {
 	for _, k := range b.ChangedDays {
 		m.days[k] = *b.Days[k]
 	}
+	maps.DeleteFunc(m.events, func(_, id string) bool { return slices.Contains(b.Withdrawn, id) })
 	for _, e := range b.NewEvents {
 		m.events[e] = b.Events[e]
 	}

@@ -16,10 +16,18 @@ type row struct {
 	state                                                  launch.ReservationState
 	answered                                               int // 0: never, or revoked
 	created, expires                                       time.Time
+	account                                                bool // exists, and has no slot for good
 }
 
 func (r *row) holds() bool  { return r.state == launch.Open || r.state == launch.Confirmed }
 func (r *row) stands() bool { return r.holds() || r.state == launch.Unbacked }
+
+// end is what becomes of an open row: an account is on the list again.
+func (r *row) end(s launch.ReservationState) {
+	if r.state = s; r.account {
+		r.state = launch.Unbacked
+	}
+}
 
 type code struct {
 	id, hash, country, email string
@@ -71,7 +79,7 @@ func (m *model) tick(now time.Time) {
 	m.note()
 	for _, r := range m.rows {
 		if r.state == launch.Open && !now.Before(r.expires) {
-			r.state = launch.Expired
+			r.end(launch.Expired)
 		}
 	}
 }
@@ -263,9 +271,9 @@ func (m *model) reserve(a launch.Applicant, id string) verdict {
 	if c != "" {
 		return refused(c)
 	}
-	r, backed := &row{id: id, created: m.now}, false
+	r := &row{id: id, created: m.now}
 	if old != nil && old.state == launch.Unbacked {
-		r, backed = old, true
+		r = old
 	} else {
 		m.rows = append(m.rows, r)
 	}
@@ -281,7 +289,7 @@ func (m *model) reserve(a launch.Applicant, id string) verdict {
 	}
 	m.event(a.Event, r)
 	m.granted++
-	return verdict{row: r, backed: backed}
+	return verdict{row: r}
 }
 
 // identify gives r the keys of a, and takes those away that others hold for.
@@ -324,7 +332,7 @@ func (m *model) confirm(op launch.Op, id string) verdict {
 	case r == nil && op.ID != "":
 		return refused(fault.NotFound)
 	case r == nil:
-		r = &row{id: id, state: launch.Unbacked, day: m.today(), country: a.Country, user: a.UserID, email: a.EmailHash, created: m.now, expires: m.now}
+		r = &row{id: id, state: launch.Unbacked, day: m.today(), country: a.Country, user: a.UserID, email: a.EmailHash, created: m.now, expires: m.now, account: true}
 		m.rows = append(m.rows, r)
 		return verdict{err: fault.Conflict, row: r}
 	case r.state == launch.Confirmed:
@@ -333,9 +341,8 @@ func (m *model) confirm(op launch.Op, id string) verdict {
 		}
 		return verdict{row: r, existing: true}
 	}
-	backed := r.state == launch.Unbacked
 	if m.blocked(r.country) || r.answered == 0 || r.state != launch.Open && !m.retake(r) {
-		r.state = launch.Unbacked
+		r.state, r.account = launch.Unbacked, true
 		if u := m.ofUser(r.user); u != r && u != nil && u.holds() {
 			r.user = ""
 		}
@@ -348,7 +355,8 @@ func (m *model) confirm(op launch.Op, id string) verdict {
 	if op.ID == "" {
 		m.adopt(r, a)
 	}
-	r.state = launch.Confirmed
+	backed := r.account
+	r.state, r.account = launch.Confirmed, false
 	return verdict{row: r, backed: backed}
 }
 
@@ -371,6 +379,9 @@ func (m *model) retake(r *row) bool {
 }
 
 func (m *model) release(op launch.Op) verdict {
+	if r := m.events[op.Applicant.Event]; r != nil && op.Applicant.Event != "" {
+		return verdict{row: r, existing: true}
+	}
 	r := m.byID(op.ID)
 	if op.ID == "" {
 		r = m.subject(op.Applicant)
@@ -382,13 +393,22 @@ func (m *model) release(op launch.Op) verdict {
 		return verdict{row: r, existing: true}
 	case r.state == launch.Confirmed:
 		return refused(fault.Conflict)
-	case r.state == launch.Open:
-		r.state = launch.Released
-	case r.state == launch.Unbacked:
-		r.state = launch.Released
-		return verdict{row: r, backed: true}
+	case op.Kind == launch.OpWithdraw:
+		for e, of := range m.events {
+			if of == r {
+				delete(m.events, e)
+			}
+		}
+		r.end(launch.Released)
+		return verdict{row: r}
 	}
-	return verdict{row: r}
+	backed := r.account
+	r.account = false
+	if r.state == launch.Open || r.state == launch.Unbacked {
+		r.state = launch.Released
+	}
+	m.event(op.Applicant.Event, r)
+	return verdict{row: r, backed: backed}
 }
 
 func (m *model) step(op launch.Op, id string) verdict {
@@ -404,7 +424,8 @@ func (m *model) step(op launch.Op, id string) verdict {
 func (m *model) revokeOpen() {
 	for _, r := range m.rows {
 		if r.state == launch.Open {
-			r.state, r.answered = launch.Revoked, 0
+			r.answered = 0
+			r.end(launch.Revoked)
 		}
 	}
 }

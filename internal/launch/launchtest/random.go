@@ -152,7 +152,7 @@ func (r *run) compare(op launch.Op, got launch.Outcome) {
 		code = fault.CodeOf(got.Err)
 	}
 	g := got.Reservation
-	have := row{g.ID, g.Day, g.Country, g.UserID, g.EmailHash, g.Network, g.Device, g.InviteID, g.State, int(g.Grants), g.CreatedAt, g.ExpiresAt}
+	have := row{g.ID, g.Day, g.Country, g.UserID, g.EmailHash, g.Network, g.Device, g.InviteID, g.State, int(g.Grants), g.CreatedAt, g.ExpiresAt, g.Account}
 	wanted := row{}
 	if want.row != nil {
 		wanted = *want.row
@@ -192,7 +192,7 @@ func (r *run) check() {
 	users, emails := map[string]string{}, map[string]string{}
 	for _, w := range r.m.rows {
 		g, ok := there[w.id]
-		if due := g.State == launch.Open && w.state == launch.Expired; !ok || g.State != w.state && !due || g.UserID != w.user || g.EmailHash != w.email || g.Day != w.day {
+		if due := g.State == launch.Open && (w.state == launch.Expired || w.account && w.state == launch.Unbacked); !ok || g.State != w.state && !due || g.UserID != w.user || g.EmailHash != w.email || g.Day != w.day {
 			r.Fatalf("row %+v, want %+v", g, *w)
 		}
 		if day, was := r.final[w.id]; was && (w.state != launch.Confirmed || w.day != day) {

@@ -66,6 +66,7 @@ CREATE TABLE signup_reservations (
     device       text   NOT NULL,
     invite_id    text   NOT NULL,
     source       text   NOT NULL,
+    account      bigint NOT NULL,
     grants       bigint NOT NULL,
     created_at   bigint NOT NULL,
     expires_at   bigint NOT NULL,
@@ -77,8 +78,11 @@ CREATE UNIQUE INDEX signup_reservations_holder_user ON signup_reservations (user
     WHERE user_id <> '' AND state IN ('open', 'confirmed');
 CREATE UNIQUE INDEX signup_reservations_holder_email ON signup_reservations (email_hash)
     WHERE email_hash <> '' AND state IN ('open', 'confirmed');
-CREATE INDEX signup_reservations_user ON signup_reservations (user_id);
-CREATE INDEX signup_reservations_email ON signup_reservations (email_hash);
+-- What stands for a subject, and the newest of what has ended.
+CREATE INDEX signup_reservations_stands_user ON signup_reservations (user_id) WHERE state IN ('open', 'confirmed', 'unbacked');
+CREATE INDEX signup_reservations_stands_email ON signup_reservations (email_hash) WHERE state IN ('open', 'confirmed', 'unbacked');
+CREATE INDEX signup_reservations_user ON signup_reservations (user_id, created_at);
+CREATE INDEX signup_reservations_email ON signup_reservations (email_hash, created_at);
 CREATE INDEX signup_reservations_due ON signup_reservations (expires_at) WHERE state = 'open';
 CREATE INDEX signup_reservations_network ON signup_reservations (network) WHERE state = 'open';
 CREATE INDEX signup_reservations_device ON signup_reservations (device) WHERE state = 'open';
@@ -93,6 +97,7 @@ CREATE TABLE signup_events (
     at             bigint NOT NULL
 );
 CREATE INDEX signup_events_at ON signup_events (at);
+CREATE INDEX signup_events_reservation ON signup_events (reservation_id);
 
 -- used is exactly the open and confirmed reservations of the invite.
 CREATE TABLE invites (
