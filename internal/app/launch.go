@@ -31,7 +31,7 @@ func (a *App) openLaunch(ctx context.Context) error {
 	a.signups = launch.NewSignups(launch.SignupOptions{Store: a.db, Control: a.control, Hasher: a.launchHasher, Limits: limits,
 		IPCountry: a.ipCountry(), Signals: a.signal, Now: a.o.Now})
 	a.guests = launch.NewGuests(launch.GuestOptions{Store: a.db, Signups: a.signups, Hasher: a.launchHasher, Limits: limits, Now: a.o.Now})
-	a.onStop("signups", func(context.Context) error { a.signups.Wait(); return nil })
+	a.onStop("signups", func(context.Context) error { a.signups.Close(); return nil })
 	return a.control.Refresh(ctx)
 }
 

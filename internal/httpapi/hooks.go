@@ -286,11 +286,10 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a := application(e.Data)
-	a.Source = "webhook"
+	a.Source, a.Event = "webhook", "webhook:"+r.Header.Get(standardwebhooks.HeaderWebhookID)
 	var err error
 	switch e.Type {
 	case "signup.before":
-		a.Event = "webhook:" + r.Header.Get(standardwebhooks.HeaderWebhookID)
 		s.webhookBefore(w, r, a)
 		return
 	case "signup.after":

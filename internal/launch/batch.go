@@ -2,6 +2,7 @@ package launch
 
 import (
 	"context"
+	"time"
 
 	"avalo.app/gantry/internal/fault"
 	"avalo.app/gantry/internal/signal"
@@ -42,11 +43,24 @@ func (s *Signups) step(ctx context.Context, op Op) (Outcome, error) {
 }
 
 // abandon waits for the step of a caller that has gone, and gives back what
-// nobody knows of.
+// nobody knows of. The store was slow, or else the caller would have waited:
+// it is tried a few times, and what fails until then expires by itself.
 func (s *Signups) abandon(p *pending) {
 	out := <-p.done
-	if p.op.Kind == OpReserve && out.Err == nil && !out.Existing {
-		s.enqueue(&pending{op: Op{Kind: OpWithdraw, ID: out.Reservation.ID}, ctx: context.Background(), done: make(chan Outcome, 1)})
+	if p.op.Kind != OpReserve || out.Err != nil || out.Existing {
+		return
+	}
+	for wait := time.Second; wait <= 16*time.Second; wait *= 2 {
+		w := &pending{op: Op{Kind: OpWithdraw, ID: out.Reservation.ID}, ctx: context.Background(), done: make(chan Outcome, 1)}
+		s.enqueue(w)
+		if err := (<-w.done).Err; err == nil || fault.CodeOf(err) == fault.Conflict || fault.CodeOf(err) == fault.NotFound {
+			return
+		}
+		select {
+		case <-s.closed:
+			return
+		case <-time.After(wait):
+		}
 	}
 }
 
@@ -60,8 +74,15 @@ func (s *Signups) enqueue(p *pending) {
 	}
 }
 
-// Wait returns when no step is under way.
+// Wait returns when no step is under way, and none waits to be tried again.
 func (s *Signups) Wait() { s.idle.Wait() }
+
+// Close gives up what waits to be tried again, and returns when no step is
+// under way. It is called once, after the last request.
+func (s *Signups) Close() {
+	close(s.closed)
+	s.Wait()
+}
 
 // run performs batches until no step waits.
 func (s *Signups) run() {

@@ -48,7 +48,8 @@ type Signups struct {
 	mu      sync.Mutex
 	queue   []*pending
 	running bool
-	idle    sync.WaitGroup // of the runner
+	idle    sync.WaitGroup // of the runner, and of who waits for callers that have gone
+	closed  chan struct{}
 }
 
 // NewSignups returns a service.
@@ -56,7 +57,7 @@ func NewSignups(o SignupOptions) *Signups {
 	if o.Timeout == 0 {
 		o.Timeout = 3 * time.Second
 	}
-	return &Signups{o: o}
+	return &Signups{o: o, closed: make(chan struct{})}
 }
 
 // Verdict is the answer to an eligibility question.
@@ -158,19 +159,42 @@ func (s *Signups) Reserve(ctx context.Context, a Application) (r Reservation, ex
 	if a.UserID == "" && a.Email == "" {
 		return r, false, fault.Invalid("launch.Reserve", fault.Field{Field: "userId", Problem: "missing"}, "send userId, email or both: a reservation belongs to somebody")
 	}
-	if err := s.o.Limits.Take(ctx, ActionReserve, a); err != nil {
-		return r, false, err
-	}
 	applicant := s.o.Hasher.applicant(a, s.o.IPCountry)
-	if err := s.guessing(ctx, a); err != nil {
+	charged, err := s.charge(ctx, a, applicant)
+	if err != nil {
 		return r, false, err
 	}
 	out, err := s.step(ctx, Op{Kind: OpReserve, Applicant: applicant})
-	s.unguess(ctx, a, err)
-	if err == nil && out.Existing {
-		s.o.Limits.Give(ctx, ActionReserve, a) // a retry of the same signup
+	if charged {
+		s.unguess(ctx, a, err)
+		if err == nil && out.Existing {
+			s.o.Limits.Give(ctx, ActionReserve, a) // a retry of the same signup
+		}
 	}
 	return out.Reservation, out.Existing, err
+}
+
+// charge counts a try, or refuses it. Who holds a reservation already is not
+// refused: it gets the same one, and nothing is charged.
+func (s *Signups) charge(ctx context.Context, a Application, p Applicant) (charged bool, err error) {
+	if err = s.o.Limits.Take(ctx, ActionReserve, a); err == nil {
+		if err = s.guessing(ctx, a); err == nil {
+			return true, nil
+		}
+	}
+	if fault.CodeOf(err) != fault.RateLimited {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
+	defer cancel()
+	b, lookErr := s.o.Store.SignupBooks(ctx, p)
+	if lookErr != nil {
+		return false, err // refused in any case
+	}
+	if r := b.subject(p); r == nil || !r.holds() {
+		return false, err
+	}
+	return false, nil
 }
 
 // guessing charges a code before it is looked up, so that many guesses at

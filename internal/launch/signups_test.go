@@ -633,7 +633,8 @@ func TestGuesses(t *testing.T) {
 			err = b.guests.Claim(t.Context(), tt.a)
 			check("claim", err, tt.claim, tt.charged)
 		}
-		// Once limited a right code is refused, too, and nobody is asked.
+		// Once limited a right code is refused, too. The store is asked only
+		// whether who reserves holds a reservation.
 		b.limits.refuse = launch.ActionInvite
 		calls, lookups := len(b.f.sizes()), b.f.lookups
 		a := launch.Application{UserID: "late", Email: "late@x.y", Country: "PL", InviteCode: ni[0].Code}
@@ -646,8 +647,15 @@ func TestGuesses(t *testing.T) {
 		if err := b.guests.Claim(t.Context(), a); fault.CodeOf(err) != fault.RateLimited {
 			t.Errorf("claim: %v", err)
 		}
-		if len(b.f.sizes()) != calls || b.f.lookups != lookups {
-			t.Error("the store was asked")
+		if len(b.f.sizes()) != calls || b.f.lookups != lookups+1 {
+			t.Errorf("%d steps and %d lookups", len(b.f.sizes())-calls, b.f.lookups-lookups)
+		}
+		again := launch.Application{UserID: "first", Country: "PL", InviteCode: used}
+		for _, action := range []string{launch.ActionInvite, launch.ActionReserve} {
+			b.limits.refuse = action
+			if _, existing, err := b.Reserve(t.Context(), again); err != nil || !existing {
+				t.Errorf("who holds one, limited by %s: %v", action, err)
+			}
 		}
 	})
 }
