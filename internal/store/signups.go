@@ -234,22 +234,32 @@ func loadBooks(ctx context.Context, q source, b *launch.Books, ops []launch.Op) 
 // loadReservations loads the reservations of ids and subjects, and those
 // that stand for the subjects of these.
 func loadReservations(ctx context.Context, q source, b *launch.Books, ids, users, emails set) (found []*launch.Reservation, err error) {
-	load := func(values set, where string) error {
+	load := func(values set, where func(set) (string, any)) error {
 		if len(values) == 0 {
 			return nil
 		}
-		rs, err := reservations(ctx, q, b, where, q.dialect.list(values))
+		condition, arg := where(values)
+		rs, err := reservations(ctx, q, b, condition, arg)
 		found = append(found, rs...)
 		return err
 	}
 	const standing = `('open', 'confirmed', 'unbacked')`
-	stands := func(column string) string { return q.dialect.oneOf(column, 1) + ` AND state IN ` + standing }
-	// Of what has ended the newest counts: a subject may have a long history.
-	ended := func(column string) string {
-		return `id IN (SELECT (SELECT r.id FROM signup_reservations r WHERE r.` + column + ` = v.value AND r.state NOT IN ` + standing + `
-			ORDER BY r.created_at DESC, r.id DESC LIMIT 1) FROM ` + q.dialect.listed(1) + `)`
+	byID := func(v set) (string, any) { return q.dialect.oneOf("id", 1, v) }
+	stands := func(column string) func(set) (string, any) {
+		return func(v set) (string, any) {
+			one, arg := q.dialect.oneOf(column, 1, v)
+			return one + ` AND state IN ` + standing + ` AND ` + column + ` <> ''`, arg
+		}
 	}
-	if err := errors.Join(load(ids, q.dialect.oneOf("id", 1)), load(users, stands("user_id")), load(emails, stands("email_hash")),
+	// Of what has ended the newest counts: a subject may have a long history.
+	ended := func(column string) func(set) (string, any) {
+		return func(v set) (string, any) {
+			from, arg := q.dialect.listed(1, v)
+			return `id IN (SELECT (SELECT r.id FROM signup_reservations r WHERE r.` + column + ` = v.value AND r.` + column + ` <> ''
+				AND r.state NOT IN ` + standing + ` ORDER BY r.created_at DESC, r.id DESC LIMIT 1) FROM ` + from + `)`, arg
+		}
+	}
+	if err := errors.Join(load(ids, byID), load(users, stands("user_id")), load(emails, stands("email_hash")),
 		load(users, ended("user_id")), load(emails, ended("email_hash"))); err != nil {
 		return nil, err
 	}
@@ -280,7 +290,8 @@ func eachIn(ctx context.Context, q source, values set, scan func(*sql.Rows) erro
 	if len(values) == 0 {
 		return nil
 	}
-	return each(ctx, q, scan, query+q.dialect.oneOf(column, 1), q.dialect.list(values))
+	one, arg := q.dialect.oneOf(column, 1, values)
+	return each(ctx, q, scan, query+one, arg)
 }
 
 const reservationColumns = `id, state, day, country, mode, user_id, email_hash, network, device, invite_id, source, account, grants,
@@ -355,11 +366,11 @@ func loadCounters(ctx context.Context, q source, b *launch.Books, rs []*launch.R
 
 // loadDays loads the counters of days and countries; nil: of all countries.
 func loadDays(ctx context.Context, q source, b *launch.Books, days, countries set) error {
-	query := `SELECT day, country, open, confirmed, cap FROM signup_days WHERE ` + q.dialect.oneOf(`day`, 1)
-	args := []any{q.dialect.list(days)}
+	one, arg := q.dialect.oneOf(`day`, 1, days)
+	query, args := `SELECT day, country, open, confirmed, cap FROM signup_days WHERE `+one, []any{arg}
 	if countries != nil {
-		query += ` AND ` + q.dialect.oneOf(`country`, 2)
-		args = append(args, q.dialect.list(countries))
+		one, arg := q.dialect.oneOf(`country`, 2, countries)
+		query, args = query+` AND `+one, append(args, arg)
 	}
 	return each(ctx, q, func(r *sql.Rows) error {
 		var k launch.DayKey
@@ -383,13 +394,13 @@ func loadListed(ctx context.Context, q source, b *launch.Books, ops []launch.Op)
 		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(byKind)) {
-		values := *byKind[kind]
+		one, arg := q.dialect.oneOf(`value`, 2, *byKind[kind])
 		if err := each(ctx, q, func(r *sql.Rows) error {
 			l := launch.Listed{Kind: launch.ListKind(kind)}
 			err := r.Scan(&l.Value)
 			b.Listed[l.Key()] = true
 			return err
-		}, `SELECT value FROM allowlist WHERE kind = $1 AND `+q.dialect.oneOf(`value`, 2), kind, q.dialect.list(values)); err != nil {
+		}, `SELECT value FROM allowlist WHERE kind = $1 AND `+one, kind, arg); err != nil {
 			return err
 		}
 	}
@@ -408,6 +419,7 @@ func loadHolders(ctx context.Context, q source, b *launch.Books, ops []launch.Op
 		if len(hashes) == 0 {
 			continue
 		}
+		one, arg := q.dialect.oneOf(column, 2, hashes)
 		if err := each(ctx, q, func(r *sql.Rows) error {
 			var hash, country string
 			var n, ends int64
@@ -417,7 +429,7 @@ func loadHolders(ctx context.Context, q source, b *launch.Books, ops []launch.Op
 			b.AddHolder(hash, country, launch.Holder{Open: n, FirstEnds: fromMicros(ends)})
 			return nil
 		}, `SELECT `+column+`, country, count(*), min(expires_at) FROM signup_reservations
-			WHERE state = 'open' AND day = $1 AND `+q.dialect.oneOf(column, 2)+` GROUP BY `+column+`, country`, b.Today(), q.dialect.list(hashes)); err != nil {
+			WHERE state = 'open' AND day = $1 AND `+one+` AND `+column+` <> '' GROUP BY `+column+`, country`, b.Today(), arg); err != nil {
 			return err
 		}
 	}
@@ -431,7 +443,8 @@ func (t *Tx) saveBooks(ctx context.Context, b *launch.Books) error {
 		moved.add(r.ID)
 	}
 	if len(moved) > 0 {
-		if _, err := t.Exec(ctx, `UPDATE signup_reservations SET user_id = '' WHERE `+t.db.dialect.oneOf("id", 1), t.db.dialect.list(moved)); err != nil {
+		one, arg := t.db.dialect.oneOf("id", 1, moved)
+		if _, err := t.Exec(ctx, `UPDATE signup_reservations SET user_id = '' WHERE `+one, arg); err != nil {
 			return err
 		}
 	}
@@ -445,7 +458,8 @@ func (t *Tx) saveBooks(ctx context.Context, b *launch.Books) error {
 		return err
 	}
 	if len(b.Withdrawn) > 0 {
-		if _, err := t.Exec(ctx, `DELETE FROM signup_events WHERE `+t.db.dialect.oneOf("reservation_id", 1), t.db.dialect.list(b.Withdrawn)); err != nil {
+		one, arg := t.db.dialect.oneOf("reservation_id", 1, b.Withdrawn)
+		if _, err := t.Exec(ctx, `DELETE FROM signup_events WHERE `+one, arg); err != nil {
 			return err
 		}
 	}
@@ -491,8 +505,9 @@ type move struct {
 // of the other columns stay as they are.
 func (t *Tx) moveReservations(ctx context.Context, moves map[move][]string) error {
 	for m, ids := range moves {
-		if _, err := t.Exec(ctx, `UPDATE signup_reservations SET state = $1, confirmed_at = $2, ended_at = $3 WHERE `+t.db.dialect.oneOf(`id`, 4),
-			string(m.to), m.confirmedAt, m.ended, t.db.dialect.list(ids)); err != nil {
+		one, arg := t.db.dialect.oneOf(`id`, 4, ids)
+		if _, err := t.Exec(ctx, `UPDATE signup_reservations SET state = $1, confirmed_at = $2, ended_at = $3 WHERE `+one,
+			string(m.to), m.confirmedAt, m.ended, arg); err != nil {
 			return err
 		}
 	}

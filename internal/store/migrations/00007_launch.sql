@@ -80,12 +80,12 @@ CREATE UNIQUE INDEX signup_reservations_holder_email ON signup_reservations (ema
     WHERE email_hash <> '' AND state IN ('open', 'confirmed');
 -- What stands for a subject, and the newest of what has ended.
 CREATE INDEX signup_reservations_stands_user ON signup_reservations (user_id) WHERE state IN ('open', 'confirmed', 'unbacked');
-CREATE INDEX signup_reservations_stands_email ON signup_reservations (email_hash) WHERE state IN ('open', 'confirmed', 'unbacked');
+CREATE INDEX signup_reservations_stands_email ON signup_reservations (email_hash) WHERE state IN ('open', 'confirmed', 'unbacked') AND email_hash <> '';
 CREATE INDEX signup_reservations_user ON signup_reservations (user_id, created_at);
-CREATE INDEX signup_reservations_email ON signup_reservations (email_hash, created_at);
+CREATE INDEX signup_reservations_email ON signup_reservations (email_hash, created_at) WHERE email_hash <> '';
 CREATE INDEX signup_reservations_due ON signup_reservations (expires_at) WHERE state = 'open';
-CREATE INDEX signup_reservations_network ON signup_reservations (network) WHERE state = 'open';
-CREATE INDEX signup_reservations_device ON signup_reservations (device) WHERE state = 'open';
+CREATE INDEX signup_reservations_network ON signup_reservations (network) WHERE state = 'open' AND network <> '';
+CREATE INDEX signup_reservations_device ON signup_reservations (device) WHERE state = 'open' AND device <> '';
 CREATE INDEX signup_reservations_state ON signup_reservations (state, created_at);
 CREATE INDEX signup_reservations_created ON signup_reservations (created_at);
 CREATE INDEX signup_reservations_ended ON signup_reservations (ended_at) WHERE ended_at > 0;
