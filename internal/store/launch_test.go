@@ -373,7 +373,7 @@ func TestRevokeOpen(t *testing.T) {
 	withLaunch(t, func(t *testing.T, db *store.DB, c *launchtest.Clock) {
 		mustMove(t, db, move(launch.GlobalLaunch, 0, c.Now()))
 		var ops []launch.Op
-		for i := range 2203 {
+		for i := range 1103 {
 			ops = append(ops, reserve(i))
 		}
 		ops[0].Applicant.TTL = time.Minute
@@ -384,7 +384,7 @@ func TestRevokeOpen(t *testing.T) {
 		m.RevokeOpen = true
 		tr := mustMove(t, db, m)
 		day := outs[0].Reservation.Day
-		if n := counts(t, db, day)[launch.DayKey{Day: day}]; tr.Revoked != 2201 || n.Open != 0 || n.Confirmed != 1 {
+		if n := counts(t, db, day)[launch.DayKey{Day: day}]; tr.Revoked != 1101 || n.Open != 0 || n.Confirmed != 1 {
 			t.Errorf("%d revoked, left %+v", tr.Revoked, n)
 		}
 		for state, want := range map[launch.ReservationState]int{launch.Expired: 1, launch.Confirmed: 1, launch.Open: 0} {

@@ -74,7 +74,7 @@ func TestReservationsComeBackWhole(t *testing.T) {
 // microsecond, and their slots are free in the same call.
 func TestExpiry(t *testing.T) {
 	withLaunch(t, func(t *testing.T, db *store.DB, c *launchtest.Clock) {
-		const n = 2100
+		const n = 1100
 		openMode(t, db, c, launch.GlobalLaunch, limited(n))
 		var ops []launch.Op
 		for i := range n {
@@ -164,34 +164,46 @@ func TestSubjectsSwapUserIDs(t *testing.T) {
 
 // TestDrift: a counter that was changed behind the store's back is found.
 func TestDrift(t *testing.T) {
-	for _, tt := range []struct {
-		tamper string
-		want   []launch.Drift
-	}{
-		{`UPDATE signup_days SET open = open + 1 WHERE country = 'PL'`, []launch.Drift{{Day: "2026-03-01", Country: "PL", State: launch.Open, Counted: 2, Rows: 1}}},
-		{`UPDATE signup_days SET confirmed = 0 WHERE country = ''`, []launch.Drift{{Day: "2026-03-01", State: launch.Confirmed, Counted: 0, Rows: 1}}},
-		{`DELETE FROM signup_days WHERE country = 'PL'`, []launch.Drift{{Day: "2026-03-01", Country: "PL", State: launch.Open, Rows: 1}, {Day: "2026-03-01", Country: "PL", State: launch.Confirmed, Rows: 1}}},
-		{`DELETE FROM signup_reservations WHERE state = 'open'`, []launch.Drift{{Day: "2026-03-01", State: launch.Open, Counted: 1}, {Day: "2026-03-01", Country: "PL", State: launch.Open, Counted: 1}, {Invite: "i", Counted: 2, Rows: 1}}},
-		{`UPDATE invites SET used = 7`, []launch.Drift{{Invite: "i", Counted: 7, Rows: 2}}},
-	} {
-		withLaunch(t, func(t *testing.T, db *store.DB, c *launchtest.Clock) {
-			openMode(t, db, c, launch.ClosedBeta, limited(10))
-			createInvite(t, db, launch.Invite{ID: "i", Hash: "code", MaxUses: 5})
-			var ops []launch.Op
-			for i := range 3 {
-				op := reserve(i)
-				op.Applicant.InviteHash = "code"
-				ops = append(ops, op)
-			}
-			outs := apply(t, db, ops...)
-			apply(t, db, launch.Op{Kind: launch.OpConfirm, ID: outs[0].Reservation.ID}, launch.Op{Kind: launch.OpRelease, ID: outs[1].Reservation.ID})
-			wantDrift(t, db)
+	withLaunch(t, func(t *testing.T, db *store.DB, c *launchtest.Clock) {
+		openMode(t, db, c, launch.ClosedBeta, limited(10))
+		createInvite(t, db, launch.Invite{ID: "i", Hash: "code", MaxUses: 5})
+		var ops []launch.Op
+		for i := range 3 {
+			op := reserve(i)
+			op.Applicant.InviteHash = "code"
+			ops = append(ops, op)
+		}
+		outs := apply(t, db, ops...)
+		apply(t, db, launch.Op{Kind: launch.OpConfirm, ID: outs[0].Reservation.ID}, launch.Op{Kind: launch.OpRelease, ID: outs[1].Reservation.ID})
+		wantDrift(t, db)
+		const day = "2026-03-01"
+		for _, tt := range []struct {
+			tamper, undo string
+			want         []launch.Drift
+		}{
+			{`UPDATE signup_days SET open = open + 1 WHERE country = 'PL'`, `UPDATE signup_days SET open = open - 1 WHERE country = 'PL'`,
+				[]launch.Drift{{Day: day, Country: "PL", State: launch.Open, Counted: 2, Rows: 1}}},
+			{`UPDATE signup_days SET confirmed = 0 WHERE country = ''`, `UPDATE signup_days SET confirmed = 1 WHERE country = ''`,
+				[]launch.Drift{{Day: day, State: launch.Confirmed, Rows: 1}}},
+			{`UPDATE signup_days SET country = 'DE' WHERE country = 'PL'`, `UPDATE signup_days SET country = 'PL' WHERE country = 'DE'`,
+				[]launch.Drift{{Day: day, Country: "DE", State: launch.Open, Counted: 1}, {Day: day, Country: "PL", State: launch.Open, Rows: 1},
+					{Day: day, Country: "DE", State: launch.Confirmed, Counted: 1}, {Day: day, Country: "PL", State: launch.Confirmed, Rows: 1}}},
+			{`UPDATE invites SET used = 7`, `UPDATE invites SET used = 2`, []launch.Drift{{Invite: "i", Counted: 7, Rows: 2}}},
+			{`DELETE FROM signup_reservations WHERE state = 'open'`, ``,
+				[]launch.Drift{{Day: day, State: launch.Open, Counted: 1}, {Day: day, Country: "PL", State: launch.Open, Counted: 1}, {Invite: "i", Counted: 2, Rows: 1}}},
+		} {
 			if err := db.ExecRaw(t.Context(), tt.tamper); err != nil {
 				t.Fatal(err)
 			}
 			wantDrift(t, db, tt.want...)
-		})
-	}
+			if tt.undo == "" {
+				continue
+			}
+			if err := db.ExecRaw(t.Context(), tt.undo); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }
 
 func createInvite(t *testing.T, db *store.DB, i launch.Invite) {
