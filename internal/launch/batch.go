@@ -11,6 +11,11 @@ import (
 // maxBatch bounds the steps of one transaction.
 const maxBatch = 128
 
+// gatherFor bounds how long a transaction waits for the callers of the one
+// before to come back. A commit takes about as long for many steps as for one,
+// and who has just been answered is likely to ask again: to confirm, say.
+const gatherFor = 2 * time.Millisecond
+
 // pending is a step that waits for its transaction.
 type pending struct {
 	op   Op
@@ -68,6 +73,10 @@ func (s *Signups) enqueue(p *pending) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.queue = append(s.queue, p)
+	if s.enough != nil && len(s.queue) >= s.wanted {
+		close(s.enough)
+		s.enough = nil
+	}
 	if !s.running {
 		s.running = true
 		s.idle.Go(s.run)
@@ -86,12 +95,37 @@ func (s *Signups) Close() {
 
 // run performs batches until no step waits.
 func (s *Signups) run() {
-	for {
+	for last := 0; ; {
+		s.gather(last)
 		batch := s.next()
 		if len(batch) == 0 {
 			return
 		}
 		s.commit(batch)
+		last = len(batch)
+	}
+}
+
+// gather waits until as many steps wait as callers were there while the last
+// transaction ran, but not long, and not for a caller that was alone.
+func (s *Signups) gather(last int) {
+	s.mu.Lock()
+	s.wanted = min(last+len(s.queue), maxBatch)
+	if last < 2 || len(s.queue) >= s.wanted || len(s.queue) > 0 && s.queue[0].solo {
+		s.mu.Unlock()
+		return
+	}
+	enough := make(chan struct{})
+	s.enough = enough
+	s.mu.Unlock()
+	late := time.NewTimer(gatherFor)
+	defer late.Stop()
+	select {
+	case <-enough:
+	case <-late.C:
+		s.mu.Lock()
+		s.enough = nil
+		s.mu.Unlock()
 	}
 }
 

@@ -48,6 +48,8 @@ type Signups struct {
 	mu      sync.Mutex
 	queue   []*pending
 	running bool
+	wanted  int            // steps that gather waits for
+	enough  chan struct{}  // closed when they wait; nil: gather does not
 	idle    sync.WaitGroup // of the runner, and of who waits for callers that have gone
 	closed  chan struct{}
 }
