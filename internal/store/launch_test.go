@@ -364,6 +364,19 @@ func TestNoteCaps(t *testing.T) {
 			t.Error(d)
 		}
 		wantDrift(t, db)
+		// A change of mode lowers it as well.
+		third := one(t, db, reserve(3)).Reservation
+		apply(t, db, launch.Op{Kind: launch.OpConfirm, Applicant: reserve(3).Applicant}, reserve(4))
+		mustSave(t, db, launch.DocPhase(launch.SoftLaunch), limited(1))
+		mustMove(t, db, move(launch.SoftLaunch, 1, c.Now()))
+		c.Add(24 * time.Hour)
+		mustSave(t, db, launch.DocPhase(launch.SoftLaunch), limited(50))
+		if got := counts(t, db, third.Day)[launch.DayKey{Day: third.Day}]; got.Cap != 1 {
+			t.Errorf("after a change of mode: %+v", got)
+		}
+		if o := one(t, db, launch.Op{Kind: launch.OpConfirm, Applicant: reserve(4).Applicant}); fault.CodeOf(o.Err) != fault.Conflict {
+			t.Errorf("late under the mode's cap: %v", o.Err)
+		}
 	})
 }
 

@@ -418,3 +418,69 @@ func TestFiftyUses(t *testing.T) {
 		wantDrift(t, db)
 	})
 }
+
+// TestKeysThatMoveInOneCall: a user id goes from a reservation that ends to
+// one that was touched before, in one call; the rows must not meet.
+func TestKeysThatMoveInOneCall(t *testing.T) {
+	for _, last := range []launch.OpKind{launch.OpReserve, launch.OpConfirm} {
+		withLaunch(t, func(t *testing.T, db *store.DB, c *launchtest.Clock) {
+			openMode(t, db, c, launch.GlobalLaunch, limited(10))
+			a := launch.Applicant{EmailHash: "e2", Country: "PL"}
+			outs := apply(t, db, reserve(1), launch.Op{Kind: launch.OpReserve, Applicant: a})
+			both := a
+			both.UserID = "u1"
+			outs = apply(t, db, launch.Op{Kind: launch.OpReserve, Applicant: a}, launch.Op{Kind: launch.OpRelease, ID: outs[0].Reservation.ID}, launch.Op{Kind: last, Applicant: both})
+			if r := outs[2].Reservation; r.UserID != "u1" || r.EmailHash != "e2" || r.ID != outs[0].Reservation.ID {
+				t.Errorf("%+v", r)
+			}
+			wantDrift(t, db)
+		})
+	}
+}
+
+// TestShares: 5 % of a cap is open to one network and to one device. What is
+// confirmed, has ended or counts on another day is none of it.
+func TestShares(t *testing.T) {
+	withLaunch(t, func(t *testing.T, db *store.DB, c *launchtest.Clock) {
+		openMode(t, db, c, launch.GlobalLaunch, limited(40)) // 2 at once
+		from := func(n int, network, device string) launch.Op {
+			op := reserve(n)
+			op.Applicant.Network, op.Applicant.Device, op.Applicant.TTL = network, device, 48*time.Hour
+			return op
+		}
+		want := func(op launch.Op, scope string) launch.Outcome {
+			t.Helper()
+			b, err := db.SignupBooks(t.Context(), op.Applicant)
+			if err != nil {
+				t.Fatal(err)
+			}
+			verdict, o := b.Eligible(op.Applicant), one(t, db, op)
+			for _, err := range []error{verdict, o.Err} {
+				got := ""
+				if f, ok := err.(*fault.Error); ok {
+					got = f.Detail.(launch.Held).Scope
+				}
+				if got != scope {
+					t.Errorf("%+v: %v, want %q", op.Applicant, err, scope)
+				}
+			}
+			return o
+		}
+		first := want(from(1, "n", "d"), "").Reservation
+		second := want(from(2, "n", "d2"), "").Reservation
+		want(from(3, "n", "d3"), "network")
+		want(from(3, "n2", "d"), "")
+		want(from(4, "n2", "d"), "device")
+		want(from(1, "n", "d"), "") // its own again
+		apply(t, db, launch.Op{Kind: launch.OpConfirm, ID: first.ID})
+		want(from(5, "n", ""), "")
+		want(from(6, "n", ""), "network")
+		// One call frees and takes.
+		apply(t, db, launch.Op{Kind: launch.OpRelease, ID: second.ID}, from(6, "n", ""))
+		want(from(7, "n", ""), "network")
+		c.Add(24 * time.Hour)
+		want(from(7, "n", ""), "")
+		want(from(8, "n", ""), "")
+		want(from(9, "n", ""), "network")
+	})
+}
