@@ -51,11 +51,11 @@ func TestUnbackedGetsASlotWithoutAnothersKey(t *testing.T) {
 		return outs[0].Reservation
 	}
 	step(launch.OpConfirm, "u1", "")
+	c.Add(time.Second)
 	waits := step(launch.OpConfirm, "u4", "e1")
 	if r := step(launch.OpReserve, "u1", "e1"); r.State != launch.Open || r.EmailHash != "e1" || r.ID == waits.ID {
 		t.Errorf("the first: %+v", r)
 	}
-	c.Add(time.Second)
 	if r := step(launch.OpReserve, "u4", ""); r.State != launch.Open || r.EmailHash != "" || r.ID != waits.ID {
 		t.Errorf("the second: %+v", r)
 	}
