@@ -133,6 +133,7 @@ func newBench(t *testing.T, mode launch.Mode) *bench {
 	if err := b.control.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(b.Close) // the last transaction waits a moment for more
 	return b
 }
 
