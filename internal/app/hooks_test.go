@@ -30,11 +30,26 @@ func startHooks(t *testing.T) (s started, dir string) {
 		dir = c.DataDir
 		c.Launch.Hooks.Supabase.Secrets = config.NewSecret("v1,whsec_b2xkIHNlY3JldCBvZiB0aGlydHktdHdvIGJ5dGVzISE=|v1,whsec_" + hookKey)
 		c.Launch.Hooks.Webhook.Secrets = config.NewSecret("whsec_" + hookKey)
-		c.Launch.Hooks.Firebase.Project, c.Launch.Hooks.Firebase.Audience = "demo", "https://gantry.example/hooks/firebase/before-create"
-		c.Launch.Hooks.Firebase.JWKSURL = c.Access.Issuers[0].JWKSURL
+		c.Launch.Hooks.Firebase = firebaseHooks(c)
 	})
 	s.want(t, 200, "PUT", "/v1/launch/mode", `{"mode":"CLOSED_BETA","reason":"opening the beta"}`)
 	return s, dir
+}
+
+// firebaseHooks are both, whose tokens the issuer of tests signs.
+func firebaseHooks(c *config.Config) config.FirebaseHook {
+	return config.FirebaseHook{Project: "demo", BeforeCreateAudience: "https://gantry.example/before-create", BeforeSignInAudience: "https://gantry.example/before-sign-in",
+		JWKSURL: c.Access.Issuers[0].JWKSURL}
+}
+
+// firebaseClaims are a blocking function's, as identity.ts of the library
+// firebase-functions reads them; kind is beforeCreate or beforeSignIn.
+func firebaseClaims(kind, event, uid, email string) map[string]any {
+	now := time.Now()
+	aud := map[string]string{"beforeCreate": "https://gantry.example/before-create", "beforeSignIn": "https://gantry.example/before-sign-in"}[kind]
+	return map[string]any{"iss": "https://securetoken.google.com/demo", "aud": aud, "sub": uid, "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(),
+		"event_id": event, "event_type": kind, "sign_in_method": "password", "ip_address": "198.51.100.8", "user_agent": "Mozilla/5.0", "locale": "pl",
+		"user_record": map[string]any{"uid": uid, "email": email, "email_verified": false}}
 }
 
 // want sends a request as admin and returns the answer's body.
@@ -238,11 +253,17 @@ func TestWebhookReplay(t *testing.T) {
 func TestFirebaseHook(t *testing.T) {
 	s, _ := startHooks(t)
 	code := s.code(t, 5)
-	claims := func(event, uid, email string) map[string]any {
-		now := time.Now()
-		return map[string]any{"iss": "https://securetoken.google.com/demo", "aud": "https://gantry.example/hooks/firebase/before-create", "sub": uid,
-			"iat": now.Unix(), "exp": now.Add(time.Minute).Unix(), "event_id": event, "event_type": "providers/cloud.auth/eventTypes/user.beforeCreate:password",
-			"ip_address": "198.51.100.8", "user_agent": "Mozilla/5.0", "locale": "pl", "user_record": map[string]any{"uid": uid, "email": email, "email_verified": false}}
+	claims := func(event, uid, email string, changes ...any) map[string]any {
+		c := firebaseClaims("beforeCreate", event, uid, email)
+		for i := 0; i < len(changes); i += 2 {
+			c[changes[i].(string)] = changes[i+1]
+		}
+		return c
+	}
+	signedIn := func(event, uid, email string) map[string]any {
+		c := firebaseClaims("beforeSignIn", event, uid, email)
+		c["event_type"] = "providers/cloud.auth/eventTypes/user.beforeSignIn:password" // as the library shows it
+		return c
 	}
 	post := func(path string, claims map[string]any, forge *rsa.PrivateKey) (int, string) {
 		return s.do(t, "POST", path, "", `{"data":{"jwt":"`+s.issuer.sign(t, claims, forge)+`"}}`)
@@ -264,11 +285,11 @@ func TestFirebaseHook(t *testing.T) {
 		t.Errorf("%d open, %d confirmed", open, confirmed)
 	}
 	for range 2 {
-		if status, answer := post(signIn, claims("e2", "fb1", "ada@example.com"), nil); status != 200 || strings.TrimSpace(answer) != "{}" {
+		if status, answer := post(signIn, signedIn("e2", "fb1", "ada@example.com"), nil); status != 200 || strings.TrimSpace(answer) != "{}" {
 			t.Fatalf("%d %s", status, answer)
 		}
 	}
-	if status, answer := post(signIn, claims("e3", "old", "old@example.com"), nil); status != 200 || strings.TrimSpace(answer) != "{}" {
+	if status, answer := post(signIn, signedIn("e3", "old", "old@example.com"), nil); status != 200 || strings.TrimSpace(answer) != "{}" {
 		t.Errorf("an account from before: %d %s", status, answer)
 	}
 	if open, confirmed := s.counts(t); open != 0 || confirmed != 1 {
@@ -281,15 +302,34 @@ func TestFirebaseHook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expired, foreign, other := claims("e4", "fb4", "x@example.com"), claims("e5", "fb5", "x@example.com"), claims("e6", "fb6", "x@example.com")
-	expired["exp"] = time.Now().Add(-time.Minute).Unix()
-	foreign["iss"] = "https://securetoken.google.com/other"
-	other["aud"] = "other"
+	const x = "x@example.com"
+	idToken := func(aud string) map[string]any { // what every user of the project has
+		c := claims("", "fb9", x, "aud", aud, "user_id", "fb9", "email", x, "firebase", map[string]any{"sign_in_provider": "password"})
+		delete(c, "event_id")
+		delete(c, "event_type")
+		return c
+	}
 	for name, c := range map[string]struct {
+		path   string
 		claims map[string]any
 		forge  *rsa.PrivateKey
-	}{"expired": {expired, nil}, "another project": {foreign, nil}, "another audience": {other, nil}, "forged": {claims("e7", "fb7", "x@example.com"), forge}} {
-		if status, answer := post(before, c.claims, c.forge); status != 401 || !strings.Contains(answer, `"status":"UNAUTHENTICATED"`) {
+	}{
+		"expired":                     {before, claims("e4", "fb4", x, "exp", time.Now().Add(-time.Minute).Unix()), nil},
+		"another project":             {before, claims("e5", "fb5", x, "iss", "https://securetoken.google.com/other"), nil},
+		"another audience":            {before, claims("e6", "fb6", x, "aud", "other"), nil},
+		"forged":                      {before, claims("e7", "fb7", x), forge},
+		"no event":                    {before, claims("", "fb8", x), nil},
+		"no kind":                     {before, claims("e8", "fb8", x, "event_type", ""), nil},
+		"another kind":                {before, claims("e8", "fb8", x, "event_type", "beforeSignIn"), nil},
+		"a kind of similar name":      {before, claims("e8", "fb8", x, "event_type", "beforeCreated"), nil},
+		"swapped":                     {before, signedIn("e9", "fb9", x), nil},
+		"swapped at sign-in":          {signIn, claims("e9", "fb9", x), nil},
+		"an ID token":                 {before, idToken("demo"), nil},
+		"an ID token of the audience": {before, idToken("https://gantry.example/before-create"), nil},
+		"an ID token at sign-in":      {signIn, idToken("demo"), nil},
+		"another kind at sign-in":     {signIn, claims("e9", "fb9", x, "aud", "https://gantry.example/before-sign-in"), nil},
+	} {
+		if status, answer := post(c.path, c.claims, c.forge); status != 401 || !strings.Contains(answer, `"status":"UNAUTHENTICATED"`) {
 			t.Errorf("%s: %d %s", name, status, answer)
 		}
 	}
@@ -382,7 +422,7 @@ func TestIPCountry(t *testing.T) {
 	s := start(t, func(c *config.Config) {
 		c.Launch.IPCountryDatabase = filepath.Join(t.TempDir(), "country.mmdb")
 		geoiptest.Write(t, c.Launch.IPCountryDatabase, map[string]string{"198.51.100.0/24": "PL", "203.0.113.0/24": "US"})
-		c.Launch.Hooks.Firebase.Project, c.Launch.Hooks.Firebase.JWKSURL = "demo", c.Access.Issuers[0].JWKSURL
+		c.Launch.Hooks.Firebase = firebaseHooks(c)
 	})
 	s.want(t, 200, "PUT", "/v1/launch/mode", `{"mode":"CLOSED_BETA","reason":"opening the beta"}`)
 	code := s.code(t, 9)
@@ -398,9 +438,9 @@ func TestIPCountry(t *testing.T) {
 		}
 	}
 	s.want(t, 204, "POST", "/v1/invites/claim", `{"inviteCode":"`+code+`","email":"ada@example.com"}`)
-	now := time.Now()
-	token := s.issuer.sign(t, map[string]any{"iss": "https://securetoken.google.com/demo", "aud": "demo", "sub": "fb1", "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(),
-		"event_id": "e1", "ip_address": "198.51.100.77", "user_record": map[string]any{"uid": "fb1", "email": "ada@example.com"}}, nil)
+	claims := firebaseClaims("beforeCreate", "e1", "fb1", "ada@example.com")
+	claims["ip_address"] = "198.51.100.77"
+	token := s.issuer.sign(t, claims, nil)
 	if status, answer := s.do(t, "POST", "/hooks/firebase/before-create", "", `{"data":{"jwt":"`+token+`"}}`); status != 200 {
 		t.Errorf("%d %s", status, answer)
 	}

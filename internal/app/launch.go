@@ -63,13 +63,14 @@ func (a *App) hooks() (h httpapi.Hooks, err error) {
 			return h, fmt.Errorf("launch.hooks.%s.secrets: %w", path, err)
 		}
 	}
-	if f := cfg.Firebase; f.Project != "" {
-		audience := f.Audience
-		if audience == "" {
-			audience = f.Project
+	f := cfg.Firebase
+	tokens := func(audience string) access.VerifyFunc {
+		if f.Project == "" || audience == "" {
+			return nil
 		}
-		h.Firebase = oidc.New(oidc.Config{Issuer: "https://securetoken.google.com/" + f.Project, Audience: audience, JWKSURL: f.JWKSURL, Now: a.o.Now})
+		return oidc.New(oidc.Config{Issuer: "https://securetoken.google.com/" + f.Project, Audience: audience, JWKSURL: f.JWKSURL, Now: a.o.Now})
 	}
+	h.FirebaseCreate, h.FirebaseSignIn = tokens(f.BeforeCreateAudience), tokens(f.BeforeSignInAudience)
 	return h, nil
 }
 

@@ -247,7 +247,8 @@ type Hooks struct {
 	// Supabase Auth: /hooks/supabase/before-user-created and
 	// /hooks/supabase/after-user-created.
 	Supabase SupabaseHook `yaml:"supabase"`
-	// Firebase blocking function: /hooks/firebase/before-create.
+	// Firebase blocking functions: /hooks/firebase/before-create and
+	// /hooks/firebase/before-sign-in.
 	Firebase FirebaseHook `yaml:"firebase"`
 	// Anything that signs by Standard Webhooks: /hooks/signup.
 	Webhook WebhookHook `yaml:"webhook"`
@@ -264,13 +265,17 @@ type SupabaseHook struct {
 	InviteField string `yaml:"invite_field" example:"invite"`
 }
 
-// FirebaseHook is the Firebase blocking function.
+// FirebaseHook are the Firebase blocking functions.
 type FirebaseHook struct {
 	// Project id: tokens of https://securetoken.google.com/PROJECT are
-	// accepted. Empty: the hook is off.
+	// accepted. Empty: the hooks are off.
 	Project string `yaml:"project" example:"my-project"`
-	// The token's "aud": the URL that Firebase calls. Empty: the project id.
-	Audience string `yaml:"audience" example:"https://gantry.example.com/hooks/firebase/before-create"`
+	// The "aud" of beforeCreate's tokens: the URL that Firebase calls for it.
+	// Required with a project. The project id is refused: the ID tokens of all
+	// its users have that audience.
+	BeforeCreateAudience string `yaml:"before_create_audience" example:"https://gantry.example.com/hooks/firebase/before-create"`
+	// The same for beforeSignIn. Empty: that hook is off, and the host confirms.
+	BeforeSignInAudience string `yaml:"before_sign_in_audience" example:"https://gantry.example.com/hooks/firebase/before-sign-in"`
 	// Where the signing keys are.
 	JWKSURL string `yaml:"jwks_url" example:"https://id.example.com/keys"`
 }

@@ -126,11 +126,25 @@ func (v *validator) launch() {
 	h := v.c.Launch.Hooks
 	v.signing("launch.hooks.supabase.secrets", h.Supabase.Secrets)
 	v.signing("launch.hooks.webhook.secrets", h.Webhook.Secrets)
-	if h.Firebase.Project != "" || h.Firebase.Audience != "" {
-		v.endpoint("launch.hooks.firebase.jwks_url", h.Firebase.JWKSURL)
+	v.firebase(h.Firebase)
+}
+
+func (v *validator) firebase(f FirebaseHook) {
+	if f.Project == "" && f.BeforeCreateAudience == "" && f.BeforeSignInAudience == "" {
+		return
 	}
-	if h.Firebase.Project == "" && h.Firebase.Audience != "" {
-		v.fail("launch.hooks.firebase.project", "must be set with audience: it says whose tokens are accepted")
+	const path = "launch.hooks.firebase"
+	v.endpoint(path+".jwks_url", f.JWKSURL)
+	if f.Project == "" {
+		v.fail(path+".project", "must be set with an audience: it says whose tokens are accepted")
+	}
+	if f.BeforeCreateAudience == "" {
+		v.fail(path+".before_create_audience", "must be set: the URL that Firebase calls for beforeCreate, which its tokens name as their audience")
+	}
+	for _, a := range [...]struct{ option, value string }{{".before_create_audience", f.BeforeCreateAudience}, {".before_sign_in_audience", f.BeforeSignInAudience}} {
+		if a.value != "" && a.value == f.Project {
+			v.fail(path+a.option, "must not be the project id: the ID tokens of all users have that audience; it is the URL that Firebase calls")
+		}
 	}
 }
 

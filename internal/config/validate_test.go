@@ -41,6 +41,11 @@ func TestValidate(t *testing.T) {
 				`line 1, column 82: access.issuers[0].role_claim: must name the claim that roles are read from`},
 		{"issuer twice", "access: {issuers: [{issuer: 'https://a', audience: a, default_role: app}, {issuer: 'https://a', audience: a, default_role: app}]}",
 			"line 1, column 75: access.issuers[1]: this issuer and audience stand twice; keep one"},
+		{"Firebase's audience", "launch: {hooks: {firebase: {project: demo, before_sign_in_audience: demo}}}",
+			"line 1, column 18: launch.hooks.firebase.before_create_audience: must be set: the URL that Firebase calls for beforeCreate, which its tokens name as their audience\n" +
+				"line 1, column 44: launch.hooks.firebase.before_sign_in_audience: must not be the project id: the ID tokens of all users have that audience; it is the URL that Firebase calls"},
+		{"Firebase's project", "launch: {hooks: {firebase: {before_create_audience: 'https://g.example/'}}}",
+			"line 1, column 18: launch.hooks.firebase.project: must be set with an audience: it says whose tokens are accepted"},
 		{"no window", policy + "{limit: 5}}}", "line 1, column 24: ratelimit.policies.X.window: must be between 1s and 366 days; it is 0s"},
 		{"no limit", policy + "{window: 1m}}}", "line 1, column 24: ratelimit.policies.X.rules: a policy has 1 to 16 rules; this one has 0. Give it a limit, or disable it"},
 		{"negative limit", policy + "{window: 1m, limit: -1}}}", "line 1, column 40: ratelimit.policies.X.limit: must be between 1 and 1000000000; it is -1"},

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"io"
 	"net/http"
+	"strings"
 
 	"avalo.app/gantry/api"
 	"avalo.app/gantry/internal/access"
@@ -26,9 +27,22 @@ func (c firebaseClaims) text(path ...string) string {
 	return s
 }
 
-// firebaseToken reads and verifies the body's token, or answers why not.
-func (s *Server) firebaseToken(w http.ResponseWriter, r *http.Request) (firebaseClaims, bool) {
-	if s.d.Hooks.Firebase == nil {
+// event checks that the token is of a blocking function's event of the kind,
+// "beforeCreate" or "beforeSignIn". Firebase's libraries show the kind as
+// providers/cloud.auth/eventTypes/user.KIND:METHOD, which is understood, too.
+// An ID token, which every user has, is of no event.
+func (c firebaseClaims) event(kind string) error {
+	got, _, _ := strings.Cut(c.text("event_type"), ":")
+	if c.text("event_id") == "" || strings.TrimPrefix(got, "providers/cloud.auth/eventTypes/user.") != kind {
+		return fault.New(fault.Unauthenticated, "httpapi.hook", "the token is not of a %s event: only the blocking function of that name may call this path", kind)
+	}
+	return nil
+}
+
+// firebaseToken reads and verifies the body's token of an event of the kind,
+// or answers why not.
+func (s *Server) firebaseToken(w http.ResponseWriter, r *http.Request, verify access.VerifyFunc, kind string) (firebaseClaims, bool) {
+	if verify == nil {
 		s.firebaseFail(w, r, "en", fault.New(fault.NotFound, "httpapi.hook", "this hook is not configured; see launch.hooks in docs/CONFIG.md"))
 		return nil, false
 	}
@@ -44,7 +58,10 @@ func (s *Server) firebaseToken(w http.ResponseWriter, r *http.Request) (firebase
 		s.firebaseFail(w, r, "en", err)
 		return nil, false
 	}
-	c, err := s.d.Hooks.Firebase(r.Context(), in.JWT)
+	c, err := verify(r.Context(), in.JWT)
+	if err == nil {
+		err = firebaseClaims(c.Raw).event(kind)
+	}
 	if err != nil {
 		if fault.CodeOf(err) == fault.Unauthenticated {
 			err = s.authFailed(r, "hook", err)
@@ -68,14 +85,12 @@ func (c firebaseClaims) application() launch.Application {
 
 // firebaseBeforeCreate reserves. {} lets Firebase make the account.
 func (s *Server) firebaseBeforeCreate(w http.ResponseWriter, r *http.Request) {
-	c, ok := s.firebaseToken(w, r)
+	c, ok := s.firebaseToken(w, r, s.d.Hooks.FirebaseCreate, "beforeCreate")
 	if !ok {
 		return
 	}
 	a := c.application()
-	if id := c.text("event_id"); id != "" {
-		a.Event = "firebase:" + id
-	}
+	a.Event = "firebase:" + c.text("event_id")
 	if _, err := s.hookReserve(r, a); err != nil {
 		s.firebaseFail(w, r, api.MatchLanguage(c.text("locale")), err)
 		return
@@ -87,7 +102,7 @@ func (s *Server) firebaseBeforeCreate(w http.ResponseWriter, r *http.Request) {
 // follows the creation. It refuses nobody, and knows nothing of accounts from
 // before Gantry.
 func (s *Server) firebaseBeforeSignIn(w http.ResponseWriter, r *http.Request) {
-	c, ok := s.firebaseToken(w, r)
+	c, ok := s.firebaseToken(w, r, s.d.Hooks.FirebaseSignIn, "beforeSignIn")
 	if !ok {
 		return
 	}

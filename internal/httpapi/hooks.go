@@ -20,11 +20,12 @@ import (
 // Hooks are the calls of authentication providers around a signup. What is
 // nil is off.
 type Hooks struct {
-	Supabase     *Signatures
-	CountryField string // of Supabase's user_metadata
-	InviteField  string
-	Firebase     access.VerifyFunc
-	Webhook      *Signatures
+	Supabase       *Signatures
+	CountryField   string // of Supabase's user_metadata
+	InviteField    string
+	FirebaseCreate access.VerifyFunc // of tokens for beforeCreate alone
+	FirebaseSignIn access.VerifyFunc // of tokens for beforeSignIn alone
+	Webhook        *Signatures
 }
 
 // hookTimeout bounds the answer to a hook. Supabase's three attempts share
