@@ -134,7 +134,9 @@ type Waiting struct {
 
 // WaitStore keeps the waitlist.
 type WaitStore interface {
-	// JoinWaitlist adds an entry, or returns the one that the address has.
+	// JoinWaitlist adds an entry, or returns the one that the address has. An
+	// invited one waits again, at its place, if at JoinedAt its invite is over
+	// and unused.
 	JoinWaitlist(ctx context.Context, w Waiting) (Waiting, error)
 
 	// Waitlist returns at most limit entries, in the order of joining; invited
@@ -143,7 +145,8 @@ type WaitStore interface {
 
 	// InviteWaiting takes the next entries that wait, from one country or with
 	// "" from any, lets invite make one for each, and stores both with the
-	// audit entry for as many, if there are any.
+	// audit entry for as many, if there are any. What invite is given has no
+	// Position.
 	InviteWaiting(ctx context.Context, country string, limit int, at time.Time, invite func(Waiting) Invite, entry func(n int) audit.Entry) ([]Waiting, error)
 
 	// LeaveWaitlist removes an entry; NOT_FOUND if there is none.

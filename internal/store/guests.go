@@ -146,42 +146,60 @@ func (db *DB) Allowlist(ctx context.Context, after string, limit int) ([]launch.
 	return out, err
 }
 
-const waitingColumns = `id, email, country, refused, joined_at, invited_at, invite_id,
-	CASE WHEN invited_at > 0 THEN 0 ELSE (SELECT count(*) FROM waitlist o WHERE o.invited_at = 0 AND o.seq <= w.seq) END`
+const waitingColumns = `id, email, country, refused, joined_at, invited_at, invite_id`
 
-func scanWaiting(r *sql.Rows) (launch.Waiting, error) {
+// scanWaiting scans waitingColumns, and what follows them into more.
+func scanWaiting(r *sql.Rows, more ...any) (launch.Waiting, error) {
 	var w launch.Waiting
 	var joined, invited int64
-	err := r.Scan(&w.ID, &w.Email, &w.Country, &w.Refused, &joined, &invited, &w.InviteID, &w.Position)
+	err := r.Scan(append([]any{&w.ID, &w.Email, &w.Country, &w.Refused, &joined, &invited, &w.InviteID}, more...)...)
 	w.JoinedAt, w.InvitedAt = fromMicros(joined), fromMicros(invited)
 	return w, err
 }
 
 // JoinWaitlist implements launch.WaitStore.
 func (db *DB) JoinWaitlist(ctx context.Context, w launch.Waiting) (launch.Waiting, error) {
+	const op = "store.JoinWaitlist"
 	var out launch.Waiting
-	err := db.guests(ctx, "store.JoinWaitlist", audit.Entry{}, func(tx *Tx) (bool, error) {
+	var seq int64
+	if err := db.guests(ctx, op, audit.Entry{}, func(tx *Tx) (bool, error) {
 		if _, err := tx.Exec(ctx, `INSERT INTO waitlist (id, seq, email, country, refused, joined_at, invited_at, invite_id)
 			SELECT $1, coalesce(max(seq), 0) + 1, $2, $3, $4, $5, 0, '' FROM waitlist
 			WHERE true ON CONFLICT (email) DO NOTHING`, w.ID, w.Email, w.Country, w.Refused, micros(w.JoinedAt)); err != nil {
 			return false, err
 		}
+		// Whose invite ended before it was used waits on.
+		if _, err := tx.Exec(ctx, `UPDATE waitlist SET invited_at = 0, invite_id = '' WHERE email = $1 AND invited_at > 0 AND NOT EXISTS (
+				SELECT 1 FROM invites i WHERE i.id = waitlist.invite_id AND (i.used > 0 OR i.revoked_at = 0 AND (i.expires_at = 0 OR i.expires_at > $2)))`,
+			w.Email, micros(w.JoinedAt)); err != nil {
+			return false, err
+		}
 		return false, each(ctx, tx.tx, func(r *sql.Rows) (err error) {
-			out, err = scanWaiting(r)
+			out, err = scanWaiting(r, &seq)
 			return err
-		}, `SELECT `+waitingColumns+` FROM waitlist w WHERE email = $1`, w.Email)
-	})
-	return out, err
+		}, `SELECT `+waitingColumns+`, seq FROM waitlist WHERE email = $1`, w.Email)
+	}); err != nil || !out.InvitedAt.IsZero() {
+		return out, err
+	}
+	// Everybody before is counted after the lock: it takes as long as the list.
+	err := db.read.QueryRowContext(ctx, `SELECT count(*) FROM waitlist WHERE invited_at = 0 AND seq <= $1`, seq).Scan(&out.Position)
+	return out, db.dialect.explain(op, err)
 }
 
 // Waitlist implements launch.WaitStore.
 func (db *DB) Waitlist(ctx context.Context, invited bool, country string, limit int) ([]launch.Waiting, error) {
 	var out []launch.Waiting
 	err := db.rows(ctx, "store.Waitlist", func(r *sql.Rows) error {
-		w, err := scanWaiting(r)
+		var position int64
+		w, err := scanWaiting(r, &position)
+		if w.InvitedAt.IsZero() {
+			w.Position = position
+		}
 		out = append(out, w)
 		return err
-	}, `SELECT `+waitingColumns+` FROM waitlist w WHERE ($1 = 1 OR invited_at = 0) AND ($2 = '' OR country = $2) ORDER BY seq LIMIT $3`,
+	}, `SELECT `+waitingColumns+`, position FROM (
+			SELECT `+waitingColumns+`, seq, count(*) FILTER (WHERE invited_at = 0) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) AS position FROM waitlist) AS w
+		WHERE ($1 = 1 OR invited_at = 0) AND ($2 = '' OR country = $2) ORDER BY seq LIMIT $3`,
 		flag(invited), country, int64(limit))
 	return out, err
 }
@@ -198,14 +216,14 @@ func (db *DB) InviteWaiting(ctx context.Context, country string, limit int, at t
 			w, err := scanWaiting(r)
 			out = append(out, w)
 			return err
-		}, `SELECT `+waitingColumns+` FROM waitlist w WHERE invited_at = 0 AND ($1 = '' OR country = $1) ORDER BY seq LIMIT $2`, country, int64(limit)); err != nil || len(out) == 0 {
+		}, `SELECT `+waitingColumns+` FROM waitlist WHERE invited_at = 0 AND ($1 = '' OR country = $1) ORDER BY seq LIMIT $2`, country, int64(limit)); err != nil || len(out) == 0 {
 			return err
 		}
 		rows := make([]*launch.Invite, len(out))
 		for i := range out {
 			made := invite(out[i])
 			rows[i] = &made
-			out[i].InvitedAt, out[i].InviteID, out[i].Position = at, made.ID, 0
+			out[i].InvitedAt, out[i].InviteID = at, made.ID
 			if _, err := tx.Exec(ctx, `UPDATE waitlist SET invited_at = $1, invite_id = $2 WHERE id = $3`, micros(at), made.ID, out[i].ID); err != nil {
 				return err
 			}
