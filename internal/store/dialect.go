@@ -11,6 +11,7 @@ import (
 	"math/bits"
 	"net"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
@@ -141,7 +142,7 @@ func (d dialect) away(err error) bool {
 	if errors.As(err, &lite) {
 		switch lite.Code() & 0xff {
 		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY,
-			sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM:
+			sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT:
 			return true
 		}
 		return false
@@ -160,14 +161,40 @@ func (d dialect) away(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
+// errText refuses on SQLite what PostgreSQL refuses: text with a NUL, or that
+// is not UTF-8.
+var errText = errors.New("a text with a NUL, or that is not UTF-8")
+
+// storable is nil if both engines take the arguments.
+func storable(args []driver.NamedValue) error {
+	for _, a := range args {
+		if s, ok := a.Value.(string); ok && (strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s)) {
+			return errText
+		}
+	}
+	return nil
+}
+
+// unstorable reports whether a text of the caller's can be in no store.
+func unstorable(err error) bool {
+	var pg *pgconn.PgError
+	return errors.Is(err, errText) || errors.As(err, &pg) && (pg.Code == "22021" || pg.Code == "22P05") // character_not_in_repertoire, untranslatable_character
+}
+
 // explain gives an error of the engine its code: SERVICE_DEGRADED when the
-// store is away; anything else keeps what it has.
+// store is away, INVALID_ARGUMENT for a text that it cannot hold; anything
+// else keeps what it has.
 func (d dialect) explain(op string, err error) error {
 	if err == nil {
 		return nil
 	}
 	var f *fault.Error
-	if errors.As(err, &f) || !d.away(err) {
+	switch {
+	case errors.As(err, &f):
+		return fmt.Errorf("%s: %w", op, err)
+	case unstorable(err):
+		return &fault.Error{Code: fault.InvalidArgument, Op: op, Err: err, Msg: "a text in the request has a NUL character or is not UTF-8: nothing has such a name"}
+	case !d.away(err):
 		return fmt.Errorf("%s: %w", op, err)
 	}
 	return &fault.Error{Code: fault.ServiceDegraded, Op: op, Err: err,

@@ -88,6 +88,9 @@ func (c *liteConn) stmt(ctx context.Context, query string) (*liteStmt, error) {
 
 // ExecContext implements driver.ExecerContext.
 func (c *liteConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if err := storable(args); err != nil {
+		return nil, err
+	}
 	s, err := c.stmt(ctx, query)
 	if err != nil {
 		return nil, err
@@ -100,6 +103,9 @@ func (c *liteConn) ExecContext(ctx context.Context, query string, args []driver.
 
 // QueryContext implements driver.QueryerContext.
 func (c *liteConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if err := storable(args); err != nil {
+		return nil, err
+	}
 	s, err := c.stmt(ctx, query)
 	if err != nil {
 		return nil, err
