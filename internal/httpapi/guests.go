@@ -174,7 +174,7 @@ func placeOut(w launch.Waiting) api.WaitlistPlace {
 
 type waitlistInput struct {
 	Page
-	Country string `query:"country" maxLength:"2" doc:"Only those of this country"`
+	Country string `query:"country" maxLength:"3" doc:"Only those of this country"`
 	Invited bool   `query:"invited" doc:"Those invited already, too"`
 }
 type waitlistOutput struct {

@@ -108,6 +108,11 @@ type signupsOutput struct {
 }
 
 func (s *Server) listSignups(ctx context.Context, in *signupsInput) (*signupsOutput, error) {
+	if in.Day != "" {
+		if err := launch.CheckDay("httpapi.listSignups", "day", in.Day); err != nil {
+			return nil, err
+		}
+	}
 	rs, err := s.d.Signups.List(ctx, launch.SignupFilter{State: launch.ReservationState(in.State), Day: in.Day, UserID: in.UserID, Limit: in.Limit})
 	if err != nil {
 		return nil, err

@@ -1,6 +1,10 @@
 package launch
 
-import "time"
+import (
+	"time"
+
+	"avalo.app/gantry/internal/fault"
+)
 
 // Calendar tells on which day a moment counts. The zero value is UTC's.
 type Calendar struct{ loc *time.Location }
@@ -21,6 +25,14 @@ func (c Calendar) Day(t time.Time) string {
 		return t.UTC().Format(time.DateOnly)
 	}
 	return t.In(c.loc).Format(time.DateOnly)
+}
+
+// CheckDay refuses what Day cannot return.
+func CheckDay(op, field, s string) error {
+	if _, err := time.Parse(time.DateOnly, s); err != nil {
+		return fault.Invalid(op, fault.Field{Field: field, Problem: "not a day", Actual: short(s)}, "%s must be a day like 2026-11-24", field)
+	}
+	return nil
 }
 
 // Ends returns the first moment after t that counts on a later day: local

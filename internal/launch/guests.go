@@ -180,9 +180,16 @@ func (g *Guests) Join(ctx context.Context, a Application) (Waiting, error) {
 	return g.o.Store.JoinWaitlist(ctx, Waiting{ID: "wait_" + newID(), Email: NormalEmail(a.Email), Country: country, Refused: string(code), JoinedAt: g.o.Now().UTC().Truncate(time.Microsecond)})
 }
 
-// Waitlist returns entries in the order of joining.
-func (g *Guests) Waitlist(ctx context.Context, invited bool, country string, limit int) ([]Waiting, error) {
-	return g.o.Store.Waitlist(ctx, invited, country, limit)
+// Waitlist returns entries in the order of joining, from one country or with
+// "" from all.
+func (g *Guests) Waitlist(ctx context.Context, invited bool, from string, limit int) ([]Waiting, error) {
+	if from != "" {
+		var err error
+		if from, err = country("launch.Waitlist", "country", from); err != nil {
+			return nil, err
+		}
+	}
+	return g.o.Store.Waitlist(ctx, invited, from, limit)
 }
 
 // InviteWaiting makes an invite for each of the next spec.Count entries,
