@@ -31,7 +31,7 @@ func (s *Server) idempotent(route Route, key string, h http.HandlerFunc, w *reco
 	ctx := r.Context()
 	claim := idempotency.Request{Scope: callerOf(ctx).principal.ID + " " + route.Name, Key: key, InSQL: route.InSQL,
 		Fingerprint: fingerprint(r, body)}
-	d, err := s.d.Idempotency.Claim(ctx, claim)
+	d, err := s.claim(ctx, claim)
 	if route.Hot && storeAway(err) {
 		// A limit check fails open: without the store it is decided, unclaimed.
 		r.Body = io.NopCloser(bytes.NewReader(body))
@@ -51,6 +51,15 @@ func (s *Server) idempotent(route Route, key string, h http.HandlerFunc, w *reco
 	tee := &capture{recorder: w}
 	h(tee, r)
 	s.keep(context.WithoutCancel(ctx), route, d.Claim, tee)
+}
+
+// claimTimeout bounds the wait for a claim, as launch bounds the effect.
+const claimTimeout = 3 * time.Second
+
+func (s *Server) claim(ctx context.Context, q idempotency.Request) (idempotency.Decision, error) {
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
+	defer cancel()
+	return s.d.Idempotency.Claim(ctx, q)
 }
 
 // storeAway reports whether a claim failed for the store's sake.

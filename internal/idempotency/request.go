@@ -79,6 +79,9 @@ func without(ctx context.Context) context.Context {
 	return context.WithValue(ctx, claimKey{}, nil)
 }
 
+// abandonTimeout bounds giving up a claim that may have been written.
+const abandonTimeout = 3 * time.Second
+
 // Claim decides whether a request runs (Run) or its stored answer is sent
 // again (Replay). Of any number of equal requests at once, one is Run.
 //
@@ -116,8 +119,11 @@ func (s *Service) Claim(ctx context.Context, q Request) (Decision, error) {
 	if err != nil {
 		if d.State == Run {
 			// It may have been written; nobody will run it, so a repeat need
-			// not wait for the lease.
-			_ = s.Abandon(ctx, d.Claim)
+			// not wait for the lease. That the caller's time is over, which may be
+			// why, does not end the attempt.
+			fresh, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
+			_ = s.Abandon(fresh, d.Claim)
+			cancel()
 		}
 		return Decision{}, err
 	}
