@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -413,6 +414,51 @@ func TestHookInTime(t *testing.T) {
 	}
 	if open, _ := s.counts(t); open != 1 {
 		t.Errorf("%d open", open)
+	}
+}
+
+// TestLaunchInTime: with a store that another process holds, everything that
+// writes answers 503 within its bounds, and works again afterwards.
+func TestLaunchInTime(t *testing.T) {
+	s, dir := startHooks(t)
+	code := s.code(t, 5)
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "gantry.db")+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tx, err := db.BeginTx(context.Background(), nil) // the one writer
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback() //nolint:errcheck // it is rolled back below, if the test comes that far
+	calls := []struct {
+		method, path, body string
+		headers            []string
+		after              int // the status once the store is free
+	}{
+		{"POST", "/v1/signups", `{"country":"PL","inviteCode":"` + code + `","userId":"u1"}`, []string{"Idempotency-Key", "k1"}, 201},
+		{"POST", "/v1/invites/claim", `{"inviteCode":"` + code + `","email":"ada@example.com"}`, nil, 204},
+		{"POST", "/v1/waitlist", `{"country":"US","email":"ada@example.com"}`, nil, 200},
+		{"PUT", "/v1/launch/mode", `{"mode":"INTERNAL_TEST","reason":"closing the beta"}`, nil, 200},
+	}
+	var wg sync.WaitGroup
+	for _, c := range calls {
+		wg.Go(func() {
+			began := time.Now()
+			status, answer := s.do(t, c.method, c.path, s.creds["admin"], c.body, c.headers...)
+			took := time.Since(began)
+			if status != 503 || !strings.Contains(answer, `"code":"SERVICE_DEGRADED"`) || took > 30*time.Second { // ten times the bound of 3 s
+				t.Errorf("%s %s after %s: %d %s", c.method, c.path, took, status, answer)
+			}
+		})
+	}
+	wg.Wait()
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range calls {
+		s.want(t, c.after, c.method, c.path, c.body, c.headers...)
 	}
 }
 

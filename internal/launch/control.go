@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"slices"
@@ -28,6 +29,9 @@ type ControlOptions struct {
 	Distinct func(ctx context.Context, approver, requester Actor) (bool, error)
 	Signals  func(signal.Fact)
 	Now      func() time.Time
+	// StoreTimeout bounds each call of Store, Days and Distinct; 0: 3 s. Past
+	// it the answer is SERVICE_DEGRADED.
+	StoreTimeout time.Duration
 }
 
 // Control is the launch mode and everything around it that admins decide. It
@@ -49,9 +53,24 @@ type View struct {
 
 // NewControl returns a control that knows the defaults until Refresh.
 func NewControl(o ControlOptions) *Control {
+	o.StoreTimeout = cmp.Or(o.StoreTimeout, storeTimeout)
 	c := &Control{o: o}
 	c.view.Store(&View{State: NewState()})
 	return c
+}
+
+// storeTimeout is how long a store may take if the options do not say.
+const storeTimeout = 3 * time.Second
+
+// inTime bounds one call of the store.
+func inTime[T any](ctx context.Context, limit time.Duration, call func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	out, err := call(ctx)
+	if ctx.Err() != nil {
+		err = degraded(err)
+	}
+	return out, err
 }
 
 // View returns the state and its age.
@@ -66,11 +85,11 @@ func (c *Control) Refresh(ctx context.Context) error {
 	c.refreshing.Lock()
 	defer c.refreshing.Unlock()
 	at := c.o.Now() // before the read: the view is at least as new as it says
-	s, err := c.o.Store.LaunchState(ctx)
+	s, err := inTime(ctx, c.o.StoreTimeout, c.o.Store.LaunchState)
 	if err != nil {
 		return err
 	}
-	days, err := c.o.Days(ctx, s.Calendar.Day(at))
+	days, err := inTime(ctx, c.o.StoreTimeout, func(ctx context.Context) (map[DayKey]Day, error) { return c.o.Days(ctx, s.Calendar.Day(at)) })
 	if err != nil {
 		return err
 	}
@@ -128,7 +147,9 @@ func (c *Control) SetMode(ctx context.Context, m Move) (Transition, error) {
 			return Transition{}, err
 		}
 	}
-	t, err := c.o.Store.SetMode(ctx, m, audit.Entry{Kind: audit.LaunchModeChanged, Actor: m.By.ID, Object: "launch:mode", Reason: m.Reason})
+	t, err := inTime(ctx, c.o.StoreTimeout, func(ctx context.Context) (Transition, error) {
+		return c.o.Store.SetMode(ctx, m, audit.Entry{Kind: audit.LaunchModeChanged, Actor: m.By.ID, Object: "launch:mode", Reason: m.Reason})
+	})
 	if err != nil {
 		return t, err
 	}
@@ -151,15 +172,23 @@ func (c *Control) report(ctx context.Context, from, to Mode) (Report, error) {
 // stillDistinct asks again whether the approval is another person's: keys
 // come and go within its half hour.
 func (c *Control) stillDistinct(ctx context.Context, id string) error {
-	o, err := c.o.Store.LaunchOverride(ctx, id)
+	o, err := c.override(ctx, id)
 	if err != nil || o.ApprovedAt.IsZero() {
 		return err
 	}
-	ok, err := c.o.Distinct(ctx, o.ApprovedBy, o.RequestedBy)
+	ok, err := c.distinct(ctx, o.ApprovedBy, o.RequestedBy)
 	if err == nil && !ok {
 		err = fault.New(fault.PermissionDenied, opMove, "the approval no longer stands: its key was revoked, or is not another person's")
 	}
 	return err
+}
+
+func (c *Control) override(ctx context.Context, id string) (Override, error) {
+	return inTime(ctx, c.o.StoreTimeout, func(ctx context.Context) (Override, error) { return c.o.Store.LaunchOverride(ctx, id) })
+}
+
+func (c *Control) distinct(ctx context.Context, approver, requester Actor) (bool, error) {
+	return inTime(ctx, c.o.StoreTimeout, func(ctx context.Context) (bool, error) { return c.o.Distinct(ctx, approver, requester) })
 }
 
 func checkMode(op, field string, m Mode) error {
@@ -231,7 +260,9 @@ func (c *Control) SetMaintenance(ctx context.Context, until time.Time, by Actor,
 }
 
 func (c *Control) save(ctx context.Context, name string, doc any, ifVersion int64, check func(State) error, e audit.Entry) (int64, error) {
-	version, err := c.o.Store.SaveLaunchDoc(ctx, name, doc, ifVersion, check, e)
+	version, err := inTime(ctx, c.o.StoreTimeout, func(ctx context.Context) (int64, error) {
+		return c.o.Store.SaveLaunchDoc(ctx, name, doc, ifVersion, check, e)
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -242,7 +273,7 @@ func (c *Control) save(ctx context.Context, name string, doc any, ifVersion int6
 // History returns transitions, newest first; before is the version of the
 // last one seen, 0 for the first page.
 func (c *Control) History(ctx context.Context, before int64, limit int) ([]Transition, error) {
-	return c.o.Store.LaunchHistory(ctx, before, limit)
+	return inTime(ctx, c.o.StoreTimeout, func(ctx context.Context) ([]Transition, error) { return c.o.Store.LaunchHistory(ctx, before, limit) })
 }
 
 // RequestOverride asks for a second admin's consent to a move that the gate
@@ -271,25 +302,28 @@ func (c *Control) RequestOverride(ctx context.Context, m Move) (Override, error)
 	}
 	o := Override{ID: "ovr_" + strings.ToLower(rand.Text()[:16]), FromVersion: m.IfVersion, From: v.Mode, To: m.To, Reason: m.Reason, RevokeOpen: m.RevokeOpen,
 		Report: r.Digest, RequestedBy: m.By, RequestedAt: c.o.Now().UTC().Truncate(time.Microsecond)}
-	return o, c.o.Store.RequestOverride(ctx, o, audit.Entry{Kind: audit.LaunchOverrideRequested, Actor: m.By.ID, Object: "launch:override:" + o.ID, Reason: m.Reason, After: o})
+	e := audit.Entry{Kind: audit.LaunchOverrideRequested, Actor: m.By.ID, Object: "launch:override:" + o.ID, Reason: m.Reason, After: o}
+	return inTime(ctx, c.o.StoreTimeout, func(ctx context.Context) (Override, error) { return o, c.o.Store.RequestOverride(ctx, o, e) })
 }
 
 // ApproveOverride gives the second admin's consent.
 func (c *Control) ApproveOverride(ctx context.Context, id string, by Actor) (Override, error) {
-	o, err := c.o.Store.LaunchOverride(ctx, id)
+	o, err := c.override(ctx, id)
 	if err != nil {
 		return o, err
 	}
-	distinct, err := c.o.Distinct(ctx, by, o.RequestedBy)
+	distinct, err := c.distinct(ctx, by, o.RequestedBy)
 	if err != nil {
 		return o, err
 	}
 	now := c.o.Now().UTC().Truncate(time.Microsecond)
-	return c.o.Store.ApproveOverride(ctx, id, by, now, func(o Override, s *State) error { return o.Approve(s, now, distinct) },
-		audit.Entry{Kind: audit.LaunchOverrideApproved, Actor: by.ID, Object: "launch:override:" + id})
+	return inTime(ctx, c.o.StoreTimeout, func(ctx context.Context) (Override, error) {
+		return c.o.Store.ApproveOverride(ctx, id, by, now, func(o Override, s *State) error { return o.Approve(s, now, distinct) },
+			audit.Entry{Kind: audit.LaunchOverrideApproved, Actor: by.ID, Object: "launch:override:" + id})
+	})
 }
 
 // Overrides returns overrides, newest first.
 func (c *Control) Overrides(ctx context.Context, limit int) ([]Override, error) {
-	return c.o.Store.LaunchOverrides(ctx, limit)
+	return inTime(ctx, c.o.StoreTimeout, func(ctx context.Context) ([]Override, error) { return c.o.Store.LaunchOverrides(ctx, limit) })
 }

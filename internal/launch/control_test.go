@@ -268,6 +268,67 @@ func TestMisconfigured(t *testing.T) {
 	})
 }
 
+// hung is a store that answers nothing until the caller gives up, and then
+// without a code.
+type hung struct{ *fake }
+
+func (h hung) LaunchState(ctx context.Context) (launch.State, error) {
+	<-ctx.Done()
+	return launch.State{}, ctx.Err()
+}
+
+func (h hung) SetMode(ctx context.Context, _ launch.Move, _ audit.Entry) (launch.Transition, error) {
+	<-ctx.Done()
+	return launch.Transition{}, ctx.Err()
+}
+
+func (h hung) LaunchOverride(ctx context.Context, _ string) (launch.Override, error) {
+	<-ctx.Done()
+	return launch.Override{}, ctx.Err()
+}
+
+func (h hung) JoinWaitlist(ctx context.Context, _ launch.Waiting) (launch.Waiting, error) {
+	<-ctx.Done()
+	return launch.Waiting{}, ctx.Err()
+}
+
+func (h hung) CreateInvites(ctx context.Context, _ []launch.Invite, _ audit.Entry) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestStoreTimeout: a store that hangs is given up in time.
+func TestStoreTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, launch.ClosedBeta)
+		control := launch.NewControl(launch.ControlOptions{Store: hung{b.f}, Days: b.f.SignupDays, Gate: b, Now: time.Now})
+		guests := launch.NewGuests(launch.GuestOptions{Store: hung{b.f}, Signups: b.Signups, Hasher: b.hasher, Limits: b.limits, Now: time.Now, StoreTimeout: time.Second})
+		ctx := t.Context()
+		for _, tt := range []struct {
+			name string
+			want time.Duration
+			call func() error
+		}{
+			{"Refresh", 3 * time.Second, func() error { return control.Refresh(ctx) }},
+			{"SetMode", 3 * time.Second, func() error {
+				_, err := control.SetMode(ctx, launch.Move{To: launch.ClosedBeta, Reason: why})
+				return err
+			}},
+			{"ApproveOverride", 3 * time.Second, func() error { _, err := control.ApproveOverride(ctx, "ovr_1", ben); return err }},
+			{"Join", time.Second, func() error {
+				_, err := guests.Join(ctx, launch.Application{Email: "a@b.c", Country: "US"})
+				return err
+			}},
+			{"Invite", time.Second, func() error { _, err := guests.Invite(ctx, launch.InviteSpec{Count: 1}, ana); return err }},
+		} {
+			began := time.Now()
+			if err := tt.call(); fault.CodeOf(err) != fault.ServiceDegraded || time.Since(began) != tt.want {
+				t.Errorf("%s after %s: %v", tt.name, time.Since(began), err)
+			}
+		}
+	})
+}
+
 func TestInvite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, launch.ClosedBeta)

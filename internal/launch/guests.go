@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -21,6 +22,9 @@ type GuestOptions struct {
 	Hasher  *Hasher
 	Limits  Limiter
 	Now     func() time.Time
+	// StoreTimeout bounds each call of Store; 0: 3 s. Past it the answer is
+	// SERVICE_DEGRADED.
+	StoreTimeout time.Duration
 }
 
 // Guests are the people named beforehand: by an invite, on the allowlist, on
@@ -28,7 +32,16 @@ type GuestOptions struct {
 type Guests struct{ o GuestOptions }
 
 // NewGuests returns a service.
-func NewGuests(o GuestOptions) *Guests { return &Guests{o} }
+func NewGuests(o GuestOptions) *Guests {
+	o.StoreTimeout = cmp.Or(o.StoreTimeout, storeTimeout)
+	return &Guests{o}
+}
+
+// change is inTime for what returns nothing.
+func (g *Guests) change(ctx context.Context, call func(context.Context) error) error {
+	_, err := inTime(ctx, g.o.StoreTimeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
+	return err
+}
 
 // NewInvite is an invite with its code, which cannot be had again.
 type NewInvite struct {
@@ -51,7 +64,7 @@ func (g *Guests) Invite(ctx context.Context, spec InviteSpec, by Actor) ([]NewIn
 		rows[i] = out[i].Invite
 	}
 	e := audit.Entry{Kind: audit.InvitesCreated, Actor: by.ID, Object: "invites:" + batch, After: inviteFacts(spec, spec.Count)}
-	return out, g.o.Store.CreateInvites(ctx, rows, e)
+	return out, g.change(ctx, func(ctx context.Context) error { return g.o.Store.CreateInvites(ctx, rows, e) })
 }
 
 func (g *Guests) mint(spec InviteSpec, batch string, by Actor, now time.Time) NewInvite {
@@ -75,7 +88,9 @@ func (g *Guests) Revoke(ctx context.Context, id string, by Actor, reason string)
 	if err := plain("launch.Revoke", "reason", reason, 4*MaxReason); err != nil {
 		return 0, err
 	}
-	n, err := g.o.Store.RevokeInvites(ctx, id, g.o.Now().UTC(), audit.Entry{Kind: audit.InvitesRevoked, Actor: by.ID, Object: "invites:" + short(id), Reason: reason})
+	n, err := inTime(ctx, g.o.StoreTimeout, func(ctx context.Context) (int64, error) {
+		return g.o.Store.RevokeInvites(ctx, id, g.o.Now().UTC(), audit.Entry{Kind: audit.InvitesRevoked, Actor: by.ID, Object: "invites:" + short(id), Reason: reason})
+	})
 	if err == nil && n == 0 {
 		err = fault.New(fault.NotFound, "launch.Revoke", "there is no invite or batch with that id that is not revoked already; list them with GET /v1/invites")
 	}
@@ -84,7 +99,7 @@ func (g *Guests) Revoke(ctx context.Context, id string, by Actor, reason string)
 
 // Invites returns invites, newest first; of one batch, or with "" of all.
 func (g *Guests) Invites(ctx context.Context, batch string, limit int) ([]Invite, error) {
-	return g.o.Store.Invites(ctx, batch, limit)
+	return inTime(ctx, g.o.StoreTimeout, func(ctx context.Context) ([]Invite, error) { return g.o.Store.Invites(ctx, batch, limit) })
 }
 
 // Claim lets the application's e-mail address sign up with its code later,
@@ -103,7 +118,7 @@ func (g *Guests) Claim(ctx context.Context, a Application) error {
 		return err
 	}
 	now := g.o.Now().UTC()
-	err := g.o.Store.ClaimInvite(ctx, g.o.Hasher.code(a.InviteCode), p.EmailHash, now, func(i *Invite) error {
+	valid := func(i *Invite) error {
 		if i != nil && p.Country == "" {
 			p.Country = i.Country // the country is judged when it is used
 		}
@@ -111,6 +126,9 @@ func (g *Guests) Claim(ctx context.Context, a Application) error {
 			return invalidCode()
 		}
 		return nil
+	}
+	err := g.change(ctx, func(ctx context.Context) error {
+		return g.o.Store.ClaimInvite(ctx, g.o.Hasher.code(a.InviteCode), p.EmailHash, now, valid)
 	})
 	g.o.Signups.unguess(ctx, a, err)
 	return err
@@ -136,7 +154,9 @@ func (g *Guests) Allow(ctx context.Context, ls []Listed, by Actor) (int64, error
 		ls[i] = l
 		kinds[l.Kind]++
 	}
-	return g.o.Store.Allow(ctx, ls, audit.Entry{Kind: audit.AllowlistAdded, Actor: by.ID, Object: "allowlist:" + batch, After: kinds})
+	return inTime(ctx, g.o.StoreTimeout, func(ctx context.Context) (int64, error) {
+		return g.o.Store.Allow(ctx, ls, audit.Entry{Kind: audit.AllowlistAdded, Actor: by.ID, Object: "allowlist:" + batch, After: kinds})
+	})
 }
 
 // Disallow removes an entry.
@@ -144,12 +164,14 @@ func (g *Guests) Disallow(ctx context.Context, id string, by Actor, reason strin
 	if err := plain("launch.Disallow", "reason", reason, 4*MaxReason); err != nil {
 		return err
 	}
-	return g.o.Store.Disallow(ctx, id, audit.Entry{Kind: audit.AllowlistRemoved, Actor: by.ID, Object: "allowlist:" + short(id), Reason: reason})
+	return g.change(ctx, func(ctx context.Context) error {
+		return g.o.Store.Disallow(ctx, id, audit.Entry{Kind: audit.AllowlistRemoved, Actor: by.ID, Object: "allowlist:" + short(id), Reason: reason})
+	})
 }
 
 // Allowlist returns entries in the order of their ids.
 func (g *Guests) Allowlist(ctx context.Context, after string, limit int) ([]Listed, error) {
-	return g.o.Store.Allowlist(ctx, after, limit)
+	return inTime(ctx, g.o.StoreTimeout, func(ctx context.Context) ([]Listed, error) { return g.o.Store.Allowlist(ctx, after, limit) })
 }
 
 // ActionWaitlist is what joining the waitlist is counted under.
@@ -177,7 +199,8 @@ func (g *Guests) Join(ctx context.Context, a Application) (Waiting, error) {
 	case !ok, code == fault.SystemMaintenance, code == fault.RateLimited, code == fault.Conflict:
 		return Waiting{}, v.Err // waiting would not help
 	}
-	return g.o.Store.JoinWaitlist(ctx, Waiting{ID: "wait_" + newID(), Email: NormalEmail(a.Email), Country: country, Refused: string(code), JoinedAt: g.o.Now().UTC().Truncate(time.Microsecond)})
+	w := Waiting{ID: "wait_" + newID(), Email: NormalEmail(a.Email), Country: country, Refused: string(code), JoinedAt: g.o.Now().UTC().Truncate(time.Microsecond)}
+	return inTime(ctx, g.o.StoreTimeout, func(ctx context.Context) (Waiting, error) { return g.o.Store.JoinWaitlist(ctx, w) })
 }
 
 // Waitlist returns entries in the order of joining, from one country or with
@@ -189,7 +212,7 @@ func (g *Guests) Waitlist(ctx context.Context, invited bool, from string, limit 
 			return nil, err
 		}
 	}
-	return g.o.Store.Waitlist(ctx, invited, from, limit)
+	return inTime(ctx, g.o.StoreTimeout, func(ctx context.Context) ([]Waiting, error) { return g.o.Store.Waitlist(ctx, invited, from, limit) })
 }
 
 // InviteWaiting makes an invite for each of the next spec.Count entries,
@@ -209,12 +232,15 @@ func (g *Guests) InviteWaiting(ctx context.Context, spec InviteSpec, by Actor) (
 		facts["bound"], facts["waitlist"] = true, true
 		return audit.Entry{Kind: audit.InvitesCreated, Actor: by.ID, Object: "invites:" + batch, After: facts}
 	}
-	ws, err := g.o.Store.InviteWaiting(ctx, spec.Country, spec.Count, now, func(w Waiting) Invite {
+	invite := func(w Waiting) Invite {
 		one := spec
 		one.Email, one.Country = w.Email, ""
 		made[w.ID] = g.mint(one, batch, by, now)
 		return made[w.ID].Invite
-	}, entry)
+	}
+	ws, err := inTime(ctx, g.o.StoreTimeout, func(ctx context.Context) ([]Waiting, error) {
+		return g.o.Store.InviteWaiting(ctx, spec.Country, spec.Count, now, invite, entry)
+	})
 	out := make([]NewInvite, len(ws))
 	for i, w := range ws {
 		out[i] = made[w.ID]
@@ -223,4 +249,6 @@ func (g *Guests) InviteWaiting(ctx context.Context, spec InviteSpec, by Actor) (
 }
 
 // Leave removes an entry from the waitlist.
-func (g *Guests) Leave(ctx context.Context, id string) error { return g.o.Store.LeaveWaitlist(ctx, id) }
+func (g *Guests) Leave(ctx context.Context, id string) error {
+	return g.change(ctx, func(ctx context.Context) error { return g.o.Store.LeaveWaitlist(ctx, id) })
+}
