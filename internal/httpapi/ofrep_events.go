@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"io"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -19,6 +20,10 @@ const (
 	// maxFlagStreams bounds the open streams of one node; who comes later
 	// polls.
 	maxFlagStreams = 1000
+	// maxClientStreams bounds those of one address, so that one client cannot
+	// take all: browsers open one a tab, and a household or office shares one
+	// address.
+	maxClientStreams = 20
 	// lookEvery is how often the state is compared while anybody listens.
 	lookEvery = time.Second
 	// pingLooks is after how many looks a silent stream gets a comment, so that
@@ -40,29 +45,31 @@ type flagStreams struct {
 
 	mu       sync.Mutex
 	streams  map[*flagStream]struct{}
+	clients  map[string]int // streams by client; no zeros
 	watching bool
 	id       string // of the state that was last looked at
 	again    int    // looks until an event is repeated; 0: none is due
 	closed   bool
 }
 
-// flagStream is one client.
+// flagStream is one client's stream.
 type flagStream struct {
-	wake  chan struct{} // of capacity one: what comes while it writes is told at once afterwards
-	event bool          // under flagStreams.mu: the client must evaluate again
+	client string
+	wake   chan struct{} // of capacity one: what comes while it writes is told at once afterwards
+	event  bool          // under flagStreams.mu: the client must evaluate again
 }
 
 func newFlagStreams(fingerprint func() string) *flagStreams {
-	return &flagStreams{fingerprint: fingerprint, ended: make(chan struct{}), streams: map[*flagStream]struct{}{}}
+	return &flagStreams{fingerprint: fingerprint, ended: make(chan struct{}), streams: map[*flagStream]struct{}{}, clients: map[string]int{}}
 }
 
-// join adds a stream, or returns nil if there are too many or no more will
-// be served. A stream begins with an event, since the flags may have changed
+// join adds a stream of the client, or returns nil if there are too many, of
+// it or of all, or no more will be served. A stream begins with an event, since the flags may have changed
 // after the client read them, unless lastID says that it has the newest.
-func (f *flagStreams) join(lastID string) *flagStream {
+func (f *flagStreams) join(client, lastID string) *flagStream {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed || len(f.streams) >= maxFlagStreams {
+	if f.closed || len(f.streams) >= maxFlagStreams || f.clients[client] >= maxClientStreams {
 		return nil
 	}
 	if !f.watching {
@@ -70,8 +77,9 @@ func (f *flagStreams) join(lastID string) *flagStream {
 		f.id, f.again = f.stateID(), againLooks
 		go f.watch()
 	}
-	s := &flagStream{wake: make(chan struct{}, 1)}
+	s := &flagStream{client: client, wake: make(chan struct{}, 1)}
 	f.streams[s] = struct{}{}
+	f.clients[client]++
 	if lastID != f.id {
 		s.tell(true)
 	}
@@ -82,6 +90,9 @@ func (f *flagStreams) leave(s *flagStream) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.streams, s)
+	if f.clients[s.client]--; f.clients[s.client] == 0 {
+		delete(f.clients, s.client)
+	}
 }
 
 // end ends every stream, and refuses new ones.
@@ -166,13 +177,23 @@ func (f *flagStreams) count() float64 {
 	return float64(len(f.streams))
 }
 
+// streamClient is whose streams are counted together: an IPv4 address, or a
+// /64, which one client of IPv6 has to itself.
+func streamClient(ip string) string {
+	a, err := netip.ParseAddr(ip)
+	if err != nil || !a.Is6() {
+		return ip
+	}
+	return netip.PrefixFrom(a, 64).Masked().String()
+}
+
 // ofrepEvents is the stream of one client. It ends when the client leaves or
 // does not read, and at shutdown.
 func (s *Server) ofrepEvents(w http.ResponseWriter, r *http.Request) {
-	stream := s.flags.join(r.Header.Get("Last-Event-ID"))
+	stream := s.flags.join(streamClient(s.d.Proxies().ClientIP(r)), r.Header.Get("Last-Event-ID"))
 	if stream == nil { // not logged: it is no failure, and comes in crowds
 		s.writeProblem(w, false, s.caller(w, r, access.Principal{}).problem(fault.New(fault.ServiceDegraded, "httpapi.ofrepEvents",
-			"this node serves no more event streams; poll POST /ofrep/v1/evaluate/flags instead")))
+			"this node serves no more event streams, or no more to your address; poll POST /ofrep/v1/evaluate/flags instead")))
 		return
 	}
 	defer s.flags.leave(stream)

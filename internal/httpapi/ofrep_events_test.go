@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -77,7 +78,8 @@ type streams struct {
 
 func newStreams(t *testing.T) *streams {
 	s := &streams{t: t, launch: newLaunchFake(time.Time{}), log: &logBuffer{}}
-	d := httpapi.Deps{Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(s.log, nil)), CORSOrigins: func() []string { return nil }, MaxBody: 1 << 20}
+	d := httpapi.Deps{Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(s.log, nil)), CORSOrigins: func() []string { return nil }, MaxBody: 1 << 20,
+		Proxies: func() *httpapi.Proxies { p, _ := httpapi.NewProxies(nil); return p }}
 	s.launch.deps(&d)
 	s.server = httpapi.New(d)
 	s.launch.set(t, nil)
@@ -86,8 +88,14 @@ func newStreams(t *testing.T) *streams {
 
 // open connects a client; cancel is its leaving.
 func (s *streams) open(client *sink, headers ...string) (cancel func()) {
+	s.t.Helper()
+	return s.openFrom("192.0.2.1", client, headers...)
+}
+
+func (s *streams) openFrom(ip string, client *sink, headers ...string) (cancel func()) {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	r := httptest.NewRequestWithContext(ctx, "GET", "/ofrep/v1/events", nil)
+	r.RemoteAddr = net.JoinHostPort(ip, "1234")
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
@@ -199,47 +207,79 @@ func TestFlagStreamResumes(t *testing.T) {
 	})
 }
 
+// refused reports whether one more stream of an address would be, and leaves.
+func (s *streams) refused(ip string) bool {
+	s.t.Helper()
+	w := httptest.NewRecorder()
+	ctx, cancel := context.WithCancel(s.t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r := httptest.NewRequestWithContext(ctx, "GET", "/ofrep/v1/events", nil)
+		r.RemoteAddr = net.JoinHostPort(ip, "1234")
+		s.server.Handler().ServeHTTP(w, r)
+	}()
+	synctest.Wait()
+	cancel()
+	<-done
+	if w.Code == http.StatusOK {
+		return false
+	}
+	problemOf(s.t, w, http.StatusServiceUnavailable, api.CodeServiceDegraded)
+	if w.Header().Get("Retry-After") == "" {
+		s.t.Error("no Retry-After")
+	}
+	return true
+}
+
+// TestFlagStreamsPerClient: one address, or one /64, takes so many and no
+// more, which keeps nobody else out; who leaves makes room.
+func TestFlagStreamsPerClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStreams(t)
+		var leave []func()
+		for i := range 20 {
+			leave = append(leave, s.openFrom("198.51.100.1", &sink{}), s.openFrom(fmt.Sprintf("2001:db8::%x", i+1), &sink{}))
+		}
+		for ip, want := range map[string]bool{"198.51.100.1": true, "198.51.100.2": false, "2001:db8::ffff": true, "2001:db8:0:1::1": false} {
+			if s.refused(ip) != want {
+				t.Errorf("a stream of %s: refused is not %t", ip, want)
+			}
+		}
+		leave[0]()
+		synctest.Wait()
+		if s.refused("198.51.100.1") {
+			t.Error("no room after one left")
+		}
+		for _, l := range leave[1:] {
+			l()
+		}
+		synctest.Wait()
+		s.server.EndStreams()
+	})
+}
+
 // TestFlagStreamsBounded: a node serves so many and no more; who leaves makes
 // room; the end ends all of them at once.
 func TestFlagStreamsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStreams(t)
 		var leave []func()
-		for range 1000 {
-			leave = append(leave, s.open(&sink{}))
+		for i := range 1000 {
+			leave = append(leave, s.openFrom(fmt.Sprintf("198.51.100.%d", i/20), &sink{}))
 		}
-		refused := func() bool {
-			w := httptest.NewRecorder()
-			ctx, cancel := context.WithCancel(t.Context())
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				s.server.Handler().ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/ofrep/v1/events", nil))
-			}()
-			synctest.Wait()
-			cancel()
-			<-done
-			if w.Code == http.StatusOK {
-				return false
-			}
-			problemOf(t, w, http.StatusServiceUnavailable, api.CodeServiceDegraded)
-			if w.Header().Get("Retry-After") == "" {
-				t.Error("no Retry-After")
-			}
-			return true
-		}
-		if !refused() {
+		if !s.refused("192.0.2.1") {
 			t.Error("stream 1001 is served")
 		}
 		leave[500]()
 		synctest.Wait()
-		if refused() {
+		if s.refused("192.0.2.1") {
 			t.Error("no room after one left")
 		}
 		s.server.EndStreams()
 		s.server.EndStreams()
 		synctest.Wait()
-		if !refused() {
+		if !s.refused("192.0.2.1") {
 			t.Error("a stream is served after the end")
 		}
 		for _, l := range leave {
