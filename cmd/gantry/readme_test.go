@@ -88,6 +88,8 @@ func TestReadme(t *testing.T) {
 	env = append(env, "PATH="+filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	printed(root, `gantry mode set INTERNAL_TEST --reason "back to the first start"`)
 	printed(t.TempDir(), docBlock(t, "docs/LAUNCH.md", "launch"), "allowed", `"state":"open"`, "first hundred testers")
+	printed(t.TempDir(), docBlock(t, "docs/LAUNCH.md", "phases"), "CH GB", "5000", "Europe/Warsaw", "KP")
+	printed(t.TempDir(), docBlock(t, "docs/LAUNCH.md", "guests"), "Added 1", "Nobody waits", "In maintenance until")
 }
 
 // announced reads what serve prints until it is ready.

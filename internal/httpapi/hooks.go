@@ -101,9 +101,12 @@ func (s *Server) hookReserve(r *http.Request, a launch.Application) (launch.Rese
 	return res, err
 }
 
-// hookSettle confirms or releases for a hook. An account without a slot is
-// listed by the feature; the account exists, so the hook has nothing to
-// refuse.
+// hookSettle confirms or releases for a hook, in time. The account exists, or
+// does not, whatever the answer, so CONFLICT and NOT_FOUND are no refusals:
+// asking again would change nothing. An account without a slot is listed by
+// the feature (state unbacked). What is not: an account whose e-mail address
+// another confirmed account has, the release of what is confirmed, and, by
+// ConfirmKnown, who never reserved. Other errors are the provider's to repeat.
 func (s *Server) hookSettle(r *http.Request, settle func(context.Context, launch.Application) (launch.Reservation, error), a launch.Application) error {
 	ctx, cancel := context.WithTimeout(r.Context(), hookTimeout)
 	defer cancel()
