@@ -147,7 +147,11 @@ func (c *Control) SetMode(ctx context.Context, m Move) (Transition, error) {
 			return Transition{}, err
 		}
 	}
-	t, err := inTime(ctx, c.o.StoreTimeout, func(ctx context.Context) (Transition, error) {
+	limit := c.o.StoreTimeout
+	if m.RevokeOpen {
+		limit *= 10 // it may end a hundred thousand reservations, all or none
+	}
+	t, err := inTime(ctx, limit, func(ctx context.Context) (Transition, error) {
 		return c.o.Store.SetMode(ctx, m, audit.Entry{Kind: audit.LaunchModeChanged, Actor: m.By.ID, Object: "launch:mode", Reason: m.Reason})
 	})
 	if err != nil {
