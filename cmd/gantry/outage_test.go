@@ -39,7 +39,9 @@ func (c *cable) plug(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.mu.Lock()
 	c.in, c.addr = l, l.Addr().String()
+	c.mu.Unlock()
 	go func() {
 		for {
 			a, err := l.Accept()
@@ -52,6 +54,9 @@ func (c *cable) plug(t *testing.T) {
 				continue
 			}
 			c.mu.Lock()
+			if c.in != l { // pulled while the other end was dialled
+				_, _ = a.Close(), b.Close()
+			}
 			c.conns = append(c.conns, a, b)
 			c.mu.Unlock()
 			go func() { _, _ = io.Copy(delivery{c, a}, b); _ = a.Close() }()
@@ -73,9 +78,12 @@ func (d delivery) Write(b []byte) (int, error) {
 }
 
 func (c *cable) pull() {
-	_ = c.in.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.in != nil {
+		_ = c.in.Close()
+		c.in = nil
+	}
 	for _, conn := range c.conns {
 		_ = conn.Close()
 	}

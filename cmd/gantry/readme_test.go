@@ -85,7 +85,7 @@ func TestReadme(t *testing.T) {
 	root := filepath.Join("..", "..")
 	printed(root, readmeBlock(t, "use"), "allowed", "MESSAGE_SEND", "alice", "is sound")
 	printed(root, readmeBlock(t, "signup"), "CLOSED_BETA", "allowed", "COUNTRY_NOT_ALLOWED", "100")
-	env = append(env, "PATH="+filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	env = append(env, "PATH="+filepath.Dir(command)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	printed(root, `gantry mode set INTERNAL_TEST --reason "back to the first start"`)
 	printed(t.TempDir(), docBlock(t, "docs/LAUNCH.md", "launch"), "allowed", `"state":"open"`, "first hundred testers")
 	printed(t.TempDir(), docBlock(t, "docs/LAUNCH.md", "phases"), "CH GB", "5000", "Europe/Warsaw", "KP")

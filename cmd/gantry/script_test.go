@@ -20,8 +20,10 @@ import (
 	"avalo.app/gantry/internal/store/storetest"
 )
 
-// binary is the program with the test clock, built once for all scripts.
-var binary string
+// binary is the program with the test clock and the race detector, built once
+// for all tests. command is the same without the detector, which takes longer
+// to start than a command to run.
+var binary, command string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "gantry-bin-")
@@ -30,6 +32,10 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	if binary, err = gantrytest.Build(dir, "testclock", "-race"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	if command, err = gantrytest.Build(filepath.Join(dir, "bin"), "testclock"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -61,7 +67,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("..", "..", "testdata", "script"),
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"))
+			e.Setenv("PATH", filepath.Dir(command)+string(os.PathListSeparator)+os.Getenv("PATH"))
 			e.Setenv("GANTRY_TESTCLOCK", filepath.Join(e.WorkDir, "clock"))
 			e.Values[stateKey{}] = &state{t: e.T().(testing.TB), dir: e.WorkDir}
 			return nil
