@@ -13,12 +13,16 @@ import (
 
 // loadBooks loads what the steps can touch; see launch.Books.
 func loadBooks(ctx context.Context, q source, b *launch.Books, ops []launch.Op) error {
-	var ids, users, emails, events set
+	var ids, users, emails, pastUsers, pastEmails, events set
 	for _, op := range ops {
 		ids.add(op.ID)
 		users.add(op.Applicant.UserID)
 		emails.add(op.Applicant.EmailHash)
 		events.add(op.Applicant.Event)
+		if op.Kind != launch.OpReserve { // only who confirms or releases by subject may mean what has ended
+			pastUsers.add(op.Applicant.UserID)
+			pastEmails.add(op.Applicant.EmailHash)
+		}
 	}
 	err := eachIn(ctx, q, events, func(r *sql.Rows) error {
 		var event, id string
@@ -30,7 +34,7 @@ func loadBooks(ctx context.Context, q source, b *launch.Books, ops []launch.Op) 
 	if err != nil {
 		return err
 	}
-	found, err := loadReservations(ctx, q, b, ids, users, emails)
+	found, err := loadReservations(ctx, q, b, ids, users, emails, pastUsers, pastEmails)
 	if err != nil {
 		return err
 	}
@@ -45,9 +49,9 @@ func loadBooks(ctx context.Context, q source, b *launch.Books, ops []launch.Op) 
 	return loadHolders(ctx, q, b, ops)
 }
 
-// loadReservations loads the reservations of ids and subjects, and those
-// that stand for the subjects of these.
-func loadReservations(ctx context.Context, q source, b *launch.Books, ids, users, emails set) (found []*launch.Reservation, err error) {
+// loadReservations loads the reservations of ids, what stands for subjects
+// and for the subjects of these, and of past subjects also what ended last.
+func loadReservations(ctx context.Context, q source, b *launch.Books, ids, users, emails, pastUsers, pastEmails set) (found []*launch.Reservation, err error) {
 	load := func(values set, where func(set) (string, any)) error {
 		if len(values) == 0 {
 			return nil
@@ -74,7 +78,7 @@ func loadReservations(ctx context.Context, q source, b *launch.Books, ids, users
 		}
 	}
 	if err := errors.Join(load(ids, byID), load(users, stands("user_id")), load(emails, stands("email_hash")),
-		load(users, ended("user_id")), load(emails, ended("email_hash"))); err != nil {
+		load(pastUsers, ended("user_id")), load(pastEmails, ended("email_hash"))); err != nil {
 		return nil, err
 	}
 	var others, otherEmails set
