@@ -66,6 +66,9 @@ type Info struct {
 	// Parts are the byte ranges that were not simply kept, and recognised
 	// trailers that were, in the order of the file; at most maxParts.
 	Parts []Part
+	// Patches are what the caller has to overwrite in the output, because it was
+	// no io.WriterAt; at most two and one for each frame.
+	Patches []Patch
 }
 
 // Fate is what became of a range of the original's bytes.
