@@ -232,23 +232,22 @@ func (g *gifFile) loops() (bool, error) {
 		return false, err
 	}
 	plain := append(bytes.Clone(b[:18]), 0)
-	if !in.Sanitise || bytes.Equal(b, plain) && !bytes.Equal(g.loop, plain) {
-		g.loop = plain
-		if err := in.Keep(14); err != nil {
-			return true, err
-		}
-		return true, g.blocks(Kept)
-	}
-	if err := in.Drop(14); err != nil {
-		return true, err
-	}
-	if err := g.blocks(Dropped); err != nil {
-		return true, err
-	}
-	in.Note(start, in.Offset()-start, "application data", Dropped)
-	if bytes.Equal(g.loop, plain) {
-		return true, nil
+	same, again, fate := bytes.Equal(b, plain), bytes.Equal(g.loop, plain), Kept
+	if in.Sanitise && (!same || again) {
+		fate = Dropped
 	}
 	g.loop = plain
+	if err := in.Take(14, fate); err != nil {
+		return true, err
+	}
+	if err := g.blocks(fate); err != nil {
+		return true, err
+	}
+	if !same || again {
+		in.Note(start, in.Offset()-start, "application data", fate)
+	}
+	if fate == Kept || again {
+		return true, nil
+	}
 	return true, in.Emit(plain)
 }

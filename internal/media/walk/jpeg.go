@@ -157,7 +157,7 @@ func jpegBetween(w []byte) int {
 	if w[1] == 0 {
 		return 2
 	}
-	return len(w) - len(bytes.TrimLeft(w, "\xFF")) - 1
+	return max(1, run(w)-1)
 }
 
 // part consumes what a marker begins.

@@ -129,9 +129,8 @@ func (j *jpegPicture) unknown() error {
 // padding consumes the bytes of one value that begin b, less what belongs to a
 // trailer that begins with the same.
 func (j *jpegPicture) padding(b []byte, at int64) error {
-	value := string(b[:1])
 	for {
-		n := len(b) - len(bytes.TrimLeft(b, value))
+		n := run(b)
 		if n < len(b) || n < window {
 			_, err := j.in.UpTo(int64(n-j.begun(b, n, at)), j.extra())
 			return err

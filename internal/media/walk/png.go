@@ -258,6 +258,9 @@ func (b *pngBody) failed(err error) error {
 
 // close consumes the checksum.
 func (b *pngBody) close() error {
+	if b.err != nil {
+		return b.err
+	}
 	s, err := b.in.Need(4)
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ func (in *Input) trimTail() error {
 			break
 		}
 		if first {
-			if what := startsForeign(bytes.TrimLeft(b, "\x00\xFF\r\n\t ")); what != "" {
+			if what := startsForeign(unpadded(b)); what != "" {
 				return in.Mismatch("%s follows the end of the picture", what)
 			}
 			first = false
@@ -40,6 +40,24 @@ func (in *Input) trimTail() error {
 		in.Note(start, n, "trailing bytes", Dropped)
 	}
 	return nil
+}
+
+// run is how often b repeats its first byte.
+func run(b []byte) int {
+	for i, c := range b {
+		if c != b[0] {
+			return i
+		}
+	}
+	return len(b)
+}
+
+// unpadded is b without what fills up a file.
+func unpadded(b []byte) []byte {
+	for len(b) > 0 && bytes.IndexByte([]byte("\x00\xFF\r\n\t "), b[0]) >= 0 {
+		b = b[1:]
+	}
+	return b
 }
 
 // startsForeign names the other file that b begins.

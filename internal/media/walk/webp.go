@@ -111,15 +111,20 @@ func (w *webpFile) keep(c webpChunk) error {
 
 func (w *webpFile) padding(c webpChunk) error {
 	switch {
-	case !w.in.Sanitise || c.size&1 == 0:
-		return w.in.Keep(c.pad)
+	case c.size&1 == 0, c.pad == 0 && !w.in.Sanitise:
+		return nil
 	case c.pad == 0:
 		return w.in.Emit([]byte{0})
 	}
 	if b, err := w.in.Need(1); err != nil || b[0] == 0 {
 		return w.in.Keep(1)
 	}
-	return w.in.Zero(1)
+	fate := Kept
+	if w.in.Sanitise {
+		fate = Zeroed
+	}
+	w.in.Note(w.in.Offset(), 1, "padding", fate)
+	return w.in.Take(1, fate)
 }
 
 // spare consumes a chunk that the picture does not need. With sanitising, what
@@ -326,8 +331,11 @@ func (w *webpFile) frame(c webpChunk) error {
 	if w.frames == before {
 		return in.Corrupt("a frame without a picture")
 	}
-	size := in.Written() - at - 8
-	if err := w.padding(c); err != nil {
+	size, fate := in.Written()-at-8, Kept
+	if in.Sanitise {
+		fate = Dropped // each chunk in it has its padding, so that the frame needs none
+	}
+	if err := in.Take(c.pad, fate); err != nil {
 		return err
 	}
 	return w.resize(at+4, c.size, size)
