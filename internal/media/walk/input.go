@@ -165,6 +165,14 @@ func (in *Input) settle(b []byte, fate Fate) error {
 	return err
 }
 
+// Replace consumes as many bytes as b has and passes b on instead.
+func (in *Input) Replace(b []byte) error {
+	if err := in.Drop(int64(len(b))); err != nil {
+		return err
+	}
+	return in.Emit(b)
+}
+
 // Emit writes bytes that are not of the file to the output.
 func (in *Input) Emit(b []byte) error {
 	in.tally.Emitted += int64(len(b))

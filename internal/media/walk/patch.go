@@ -18,7 +18,11 @@ func (in *Input) Written() int64 { return in.tally.Kept + in.tally.Zeroed + in.t
 type Patch struct {
 	Offset int64
 	Bytes  []byte
+	Zeros  int64 // written behind Bytes, where a field was to be wiped
 }
+
+// maxPatches bounds what is remembered of a hostile file.
+const maxPatches = 1000
 
 // Patch overwrites b at an offset of the output. An output that is an
 // io.WriterAt is patched at once; it must then begin at its offset 0. For any
@@ -29,6 +33,38 @@ func (in *Input) Patch(offset int64, b []byte) error {
 		return err
 	}
 	in.patches = append(in.patches, Patch{Offset: offset, Bytes: b})
+	return nil
+}
+
+// PatchZeros overwrites n bytes at an offset of the output by zeros, as Patch
+// does: a walker learnt too late that they had to go.
+func (in *Input) PatchZeros(offset, n int64) error {
+	p := Patch{Offset: offset, Zeros: n}
+	if w, ok := in.out.(io.WriterAt); ok {
+		return p.Apply(w)
+	}
+	if len(in.patches) == maxPatches {
+		return &Reject{Code: TooLarge, Reason: "late changes", Offset: in.off, Limit: maxPatches, Actual: maxPatches + 1}
+	}
+	in.patches = append(in.patches, p)
+	return nil
+}
+
+// Apply writes the patch to an output that begins at w's offset 0.
+func (p Patch) Apply(w io.WriterAt) error {
+	if len(p.Bytes) > 0 {
+		if _, err := w.WriteAt(p.Bytes, p.Offset); err != nil {
+			return err
+		}
+	}
+	var zeros [4096]byte
+	for off, left := p.Offset+int64(len(p.Bytes)), p.Zeros; left > 0; {
+		k := min(left, int64(len(zeros)))
+		if _, err := w.WriteAt(zeros[:k], off); err != nil {
+			return err
+		}
+		off, left = off+k, left-k
+	}
 	return nil
 }
 
