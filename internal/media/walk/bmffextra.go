@@ -101,9 +101,12 @@ var playbackUUIDs = []string{
 
 // uuid consumes a vendor's box: XMP, Exif or whatever a camera put there.
 func (f *bmff) uuid(b box) error {
-	id, err := f.fields(b, 16)
+	id, err := f.fields(b, min(max(b.payload(), 16), 128))
 	if err != nil {
 		return err
+	}
+	if name := foreignAt(id[16:]); name != "" {
+		return f.in.Mismatch("%s in a vendor's box", name)
 	}
 	what := "uuid"
 	if string(id[:16]) == xmpUUID {

@@ -31,7 +31,7 @@ type track struct {
 	seen          boxNames
 }
 
-// once remembers boxes that may not come twice.
+// boxNames remembers boxes that may not come twice.
 type boxNames []string
 
 func (o *boxNames) again(kind string) bool {
@@ -55,7 +55,7 @@ func (o *boxNames) missing(kinds ...string) string {
 // uniqueBoxes are the boxes of a movie or track that may come only once in it.
 var uniqueBoxes = []string{"mvhd", "mvex", "iods", "tkhd", "mdia", "mdhd", "minf", "stbl", "stsd", "stts", "stsc", "stsz", "stz2", "stco", "co64", "stss", "ctts"}
 
-// check refuses a second one of what must be uniqueBoxes.
+// check refuses a second one of what must be unique.
 func (f *bmff) check(o *boxNames, b box) error {
 	if slices.Contains(uniqueBoxes, b.kind) && o.again(b.kind) {
 		return f.in.Corrupt("a second box %q", b.kind)
