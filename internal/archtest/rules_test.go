@@ -33,7 +33,7 @@ var features = map[string][]string{
 	"lease":       nil,
 	"launch":      {"golang.org/x/text/", "github.com/biter777/countries"},
 	"media":       {"github.com/gabriel-vasile/mimetype", "golang.org/x/text/"},
-	"media/walk":  nil,
+	"media/walk":  {"github.com/gabriel-vasile/mimetype"},
 	"health":      nil,
 	"incident":    nil,
 	"recovery":    nil,

@@ -47,22 +47,22 @@ type Type struct {
 }
 
 // Types lists what may be uploaded, in the order of the documentation.
-func Types() []Type {
-	return []Type{
-		{walk.JPEG, Image, "image/jpeg", "jpg", []string{"image/jpg", "image/pjpeg", "image/x-jpeg", "image/jfif", "image/x-citrix-jpeg"}, []string{"jpeg", "jpe", "jfif", "pjpeg", "pjp"}},
-		{walk.PNG, Image, "image/png", "png", []string{"image/x-png", "image/apng", "image/vnd.mozilla.apng", "image/x-citrix-png"}, []string{"apng"}},
-		{walk.GIF, Image, "image/gif", "gif", []string{"image/x-gif"}, nil},
-		{walk.WebP, Image, "image/webp", "webp", []string{"image/x-webp"}, nil},
-		{walk.HEIF, Image, "image/heic", "heic", []string{"image/heif", "image/heic-sequence", "image/heif-sequence", "image/x-heic", "image/x-heif"}, []string{"heif", "heics", "heifs", "hif"}},
-		{walk.MP4, Video, "video/mp4", "mp4", []string{"video/x-m4v", "video/m4v", "video/mp4v-es", "application/mp4"}, []string{"m4v", "mp4v"}},
-		{walk.QuickTime, Video, "video/quicktime", "mov", []string{"video/x-quicktime", "video/mov", "image/mov"}, []string{"qt"}},
-		{walk.WebM, Video, "video/webm", "webm", []string{"video/x-webm"}, nil},
-		{walk.MP3, Audio, "audio/mpeg", "mp3", []string{"audio/mp3", "audio/x-mp3", "audio/x-mpeg", "audio/mpeg3", "audio/x-mpeg-3", "audio/mpg", "audio/x-mpg", "audio/mpegaudio"}, []string{"mpga"}},
-		{walk.WAV, Audio, "audio/wav", "wav", []string{"audio/x-wav", "audio/wave", "audio/vnd.wave", "audio/x-pn-wav", "audio/rf64"}, []string{"wave", "rf64", "bw64", "bwf"}},
-		{walk.OGG, Audio, "audio/ogg", "ogg", []string{"application/ogg", "audio/x-ogg", "application/x-ogg", "audio/opus", "audio/vorbis", "audio/x-vorbis+ogg", "audio/x-vorbis", "audio/x-opus+ogg", "audio/x-speex", "audio/speex"}, []string{"oga", "opus", "spx"}},
-		{walk.AAC, Audio, "audio/aac", "aac", []string{"audio/x-aac", "audio/aacp", "audio/x-hx-aac-adts", "audio/vnd.dlna.adts", "audio/adts"}, []string{"adts"}},
-		{walk.M4A, Audio, "audio/mp4", "m4a", []string{"audio/x-m4a", "audio/m4a", "audio/mp4a-latm", "audio/x-mp4", "audio/m4b", "audio/x-m4b"}, []string{"m4b"}},
-	}
+func Types() []Type { return slices.Clone(types) }
+
+var types = []Type{
+	{walk.JPEG, Image, "image/jpeg", "jpg", []string{"image/jpg", "image/pjpeg", "image/x-jpeg", "image/jfif", "image/x-citrix-jpeg"}, []string{"jpeg", "jpe", "jfif", "pjpeg", "pjp"}},
+	{walk.PNG, Image, "image/png", "png", []string{"image/x-png", "image/apng", "image/vnd.mozilla.apng", "image/x-citrix-png"}, []string{"apng"}},
+	{walk.GIF, Image, "image/gif", "gif", []string{"image/x-gif"}, nil},
+	{walk.WebP, Image, "image/webp", "webp", []string{"image/x-webp"}, nil},
+	{walk.HEIF, Image, "image/heic", "heic", []string{"image/heif", "image/heic-sequence", "image/heif-sequence", "image/x-heic", "image/x-heif"}, []string{"heif", "heics", "heifs", "hif"}},
+	{walk.MP4, Video, "video/mp4", "mp4", []string{"video/x-m4v", "video/m4v", "video/mp4v-es", "application/mp4"}, []string{"m4v", "mp4v"}},
+	{walk.QuickTime, Video, "video/quicktime", "mov", []string{"video/x-quicktime", "video/mov", "image/mov"}, []string{"qt"}},
+	{walk.WebM, Video, "video/webm", "webm", []string{"video/x-webm"}, nil},
+	{walk.MP3, Audio, "audio/mpeg", "mp3", []string{"audio/mp3", "audio/x-mp3", "audio/x-mpeg", "audio/mpeg3", "audio/x-mpeg-3", "audio/mpg", "audio/x-mpg", "audio/mpegaudio"}, []string{"mpga"}},
+	{walk.WAV, Audio, "audio/wav", "wav", []string{"audio/x-wav", "audio/wave", "audio/vnd.wave", "audio/x-pn-wav", "audio/rf64"}, []string{"wave", "rf64", "bw64", "bwf"}},
+	{walk.OGG, Audio, "audio/ogg", "ogg", []string{"application/ogg", "audio/x-ogg", "application/x-ogg", "audio/opus", "audio/vorbis", "audio/x-vorbis+ogg", "audio/x-vorbis", "audio/x-opus+ogg", "audio/x-speex", "audio/speex"}, []string{"oga", "opus", "spx"}},
+	{walk.AAC, Audio, "audio/aac", "aac", []string{"audio/x-aac", "audio/aacp", "audio/x-hx-aac-adts", "audio/vnd.dlna.adts", "audio/adts"}, []string{"adts"}},
+	{walk.M4A, Audio, "audio/mp4", "m4a", []string{"audio/x-m4a", "audio/m4a", "audio/mp4a-latm", "audio/x-mp4", "audio/m4b", "audio/x-m4b"}, []string{"m4b"}},
 }
 
 // TypeOf returns the type of a format that a walk or the sniffer found.
@@ -90,9 +90,8 @@ func TypeByExtension(ext string) (Type, bool) {
 }
 
 func find(is func(Type) bool) (Type, bool) {
-	all := Types()
-	if i := slices.IndexFunc(all, is); i >= 0 {
-		return all[i], true
+	if i := slices.IndexFunc(types, is); i >= 0 {
+		return types[i], true
 	}
 	return Type{}, false
 }

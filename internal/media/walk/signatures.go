@@ -1,0 +1,240 @@
+package walk
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"hash/crc32"
+	"slices"
+)
+
+const (
+	// zipTail is how far from the end readers look for a ZIP's end record: the
+	// record and the longest comment.
+	zipTail = 22 + 65535
+	// pdfHead is where readers look for a PDF's header.
+	pdfHead = 1024
+	isoAt   = 0x8001 // of the first volume descriptor's name
+	// longest is the longest signature that is looked for anywhere.
+	longest = 32
+	piece   = 16 << 10 // stays in the first-level cache while it is searched
+)
+
+// Signatures looks, in what is written to it, for the strict signatures of
+// files that run or open as something else. It holds 68 KiB, whatever the
+// file's length.
+//
+// What is looked for anywhere is long or checked enough not to turn up by
+// chance. In a file of N random bytes the expected number of false alarms is
+// N x 32/2^48 for "<?php" and a blank (8 spellings, 4 blanks), N x 2^-55 for
+// RAR, N x 2^-80 for 7z with its header's checksum, and for a ZIP, whose end
+// record must stand in the last 64 KiB and point at a central directory,
+// below 2^-46 for any N. For 100 MB they add up to 1 in 84,000 files. What
+// stands at a fixed offset has 2^-32 or less for each file.
+type Signatures struct {
+	off    int64
+	head   [pdfHead + 8]byte
+	iso    [5]byte
+	last   [longest - 1]byte // the end of what was searched
+	lasts  int               // bytes in last
+	bridge [2*longest - 2]byte
+	ring   [zipTail]byte // the end of what was written, from ring[next]
+	next   int
+	seen   [512]byte // a bit for each offset, by hash, of a ZIP directory entry
+	found  []finding
+	markup []finding
+}
+
+type finding struct {
+	name   string
+	offset int64
+}
+
+// NewSignatures returns an empty scan.
+func NewSignatures() *Signatures { return &Signatures{} }
+
+// Write scans p. It never fails.
+func (s *Signatures) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 {
+		k := min(len(p), piece)
+		s.write(p[:k])
+		p = p[k:]
+	}
+	return n, nil
+}
+
+func (s *Signatures) write(p []byte) {
+	s.fixed(p)
+	// What began in the last piece, then what begins in this one. A signature
+	// at the end of p waits for the next piece, or for Found.
+	bridge := s.bridge[:]
+	n := copy(bridge, s.last[:s.lasts])
+	m := copy(bridge[n:], p[:min(len(p), longest-1)])
+	s.scan(bridge[:n+m], s.off-int64(n))
+	s.scan(p, s.off)
+	if len(p) >= len(s.last) {
+		s.lasts = copy(s.last[:], p[len(p)-len(s.last):])
+	} else {
+		s.lasts = copy(s.last[:], bridge[max(0, n+m-len(s.last)):n+m])
+	}
+	for q := p; len(q) > 0; {
+		k := copy(s.ring[s.next:], q)
+		q = q[k:]
+		s.next = (s.next + k) % zipTail
+	}
+	s.off += int64(len(p))
+}
+
+// fixed remembers the bytes of p that stand at fixed offsets.
+func (s *Signatures) fixed(p []byte) {
+	if s.off < int64(len(s.head)) {
+		copy(s.head[s.off:], p)
+	}
+	if end := s.off + int64(len(p)); s.off < isoAt+5 && end > isoAt {
+		from := max(0, isoAt-s.off)
+		copy(s.iso[s.off+from-isoAt:], p[from:])
+	}
+}
+
+var (
+	rarMagic  = []byte("Rar!\x1a\x07")
+	sevenZip  = []byte("7z\xbc\xaf\x27\x1c")
+	zipEntry  = []byte("PK\x01\x02")
+	zipEnd    = []byte("PK\x05\x06")
+	zip64End  = []byte("PK\x06\x06")
+	zip64Find = []byte("PK\x06\x07")
+)
+
+// scan looks for what may stand anywhere and is whole in b, which begins at
+// an offset of the output. It looks at two bytes of every two: a signature
+// shows one of its pairs there, whether it begins at an even or an odd place.
+func (s *Signatures) scan(b []byte, at int64) {
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		v := binary.LittleEndian.Uint64(b[i:])
+		if pairs[pairHash(v)]|pairs[pairHash(v>>16)]|pairs[pairHash(v>>32)]|pairs[pairHash(v>>48)] != 0 {
+			s.look(b, max(0, i-pairReach), i+8, at)
+		}
+	}
+	s.look(b, max(0, i-pairReach), len(b), at)
+}
+
+// look tries every place of b from one to another, exclusively.
+func (s *Signatures) look(b []byte, from, to int, at int64) {
+	for i := from; i < to; i++ {
+		switch b[i] {
+		case '<':
+			s.tag(b[i:], at+int64(i))
+		case 'R':
+			if t, ok := bytes.CutPrefix(b[i:], rarMagic); ok && (len(t) > 0 && t[0] == 0 || len(t) > 1 && t[0] == 1 && t[1] == 0) {
+				s.add(&s.found, "rar", at+int64(i))
+			}
+		case '7':
+			// Version, checksum, and the 20 bytes that it is of.
+			if h := b[i:]; len(h) >= 32 && bytes.HasPrefix(h, sevenZip) && crc32.ChecksumIEEE(h[12:32]) == binary.LittleEndian.Uint32(h[8:]) {
+				s.add(&s.found, "7z", at+int64(i))
+			}
+		case 'P':
+			if bytes.HasPrefix(b[i:], zipEntry) {
+				byteAt, bit := entryBit(at + int64(i))
+				s.seen[byteAt] |= bit
+			}
+		}
+	}
+}
+
+// pairReach is how far before its pair a signature may begin.
+const pairReach = 3
+
+// pairs says of two bytes, by hash, whether a signature may be near. It holds
+// the first two of each signature and, for those that begin at an odd place,
+// the two at 1 or 3.
+var pairs = pairTable("<?", "?p", "?P", "<h", "<H", "ml", "Ml", "mL", "ML", "<s", "<S", "sc", "Sc", "sC", "SC",
+	"Ra", "!\x1a", "7z", "z\xbc", "PK", "K\x01")
+
+func pairTable(of ...string) (t [1 << 12]byte) {
+	for _, p := range of {
+		t[pairHash(uint64(p[0])|uint64(p[1])<<8)] = 1
+	}
+	return t
+}
+
+// pairHash is of the 16 low bits.
+func pairHash(v uint64) uint64 { return (v ^ v>>4&0xfff) & 0xfff }
+
+// tag looks at what begins with "<". PHP and HTML know no case; PHP wants a
+// blank after its tag, and HTML a blank, a slash or the end of the tag.
+func (s *Signatures) tag(b []byte, at int64) {
+	switch {
+	case len(b) < 6:
+	case b[1] == '?':
+		if fold(b[2:5], "php") && bytes.IndexByte([]byte(" \t\r\n"), b[5]) >= 0 {
+			s.add(&s.found, "php", at)
+		}
+	case fold(b[1:5], "html") && endsTag(b[5]):
+		s.add(&s.markup, "html", at)
+	case len(b) > 7 && fold(b[1:7], "script") && endsTag(b[7]):
+		s.add(&s.markup, "script", at)
+	}
+}
+
+func endsTag(c byte) bool { return bytes.IndexByte([]byte(" \t\r\n\f/>"), c) >= 0 }
+
+// fold reports whether b is the lower-case letters of word in any case.
+func fold(b []byte, word string) bool {
+	for i, c := range b {
+		if c|0x20 != word[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// add remembers the first finding of a name.
+func (s *Signatures) add(list *[]finding, name string, at int64) {
+	if !slices.ContainsFunc(*list, func(f finding) bool { return f.name == name }) {
+		*list = append(*list, finding{name, at})
+	}
+}
+
+// Found returns the first strict signature of all that was written: "php",
+// "pdf", "zip", "rar", "7z", "tar", "dicom" or "iso9660". Call it at the end.
+func (s *Signatures) Found() (name string, offset int64, ok bool) {
+	all := slices.Clone(s.found)
+	if t := s.tail(5); len(t) == 5 && t[0] == '<' && t[1] == '?' && fold(t[2:], "php") { // the end of the file ends the tag
+		all = append(all, finding{"php", s.off - 5})
+	}
+	head := s.head[:min(s.off, int64(len(s.head)))]
+	if i := bytes.Index(head[:min(len(head), pdfHead)], []byte("%PDF-")); i >= 0 {
+		all = append(all, finding{"pdf", int64(i)})
+	}
+	for _, f := range []struct {
+		at    int
+		magic string
+		name  string
+	}{{257, "ustar", "tar"}, {128, "DICM", "dicom"}} {
+		if len(head) >= f.at && bytes.HasPrefix(head[f.at:], []byte(f.magic)) {
+			all = append(all, finding{f.name, int64(f.at)})
+		}
+	}
+	if string(s.iso[:]) == "CD001" {
+		all = append(all, finding{"iso9660", isoAt})
+	}
+	if at, ok := s.zip(); ok {
+		all = append(all, finding{"zip", at})
+	}
+	return first(all)
+}
+
+// Markup returns the first "script" or "html" tag. Ask it of pictures whose
+// metadata was dropped: honest metadata may hold either.
+func (s *Signatures) Markup() (name string, offset int64, ok bool) { return first(s.markup) }
+
+func first(all []finding) (string, int64, bool) {
+	if len(all) == 0 {
+		return "", 0, false
+	}
+	f := slices.MinFunc(all, func(a, b finding) int { return cmp.Compare(a.offset, b.offset) })
+	return f.name, f.offset, true
+}
