@@ -10,14 +10,14 @@ import (
 
 const (
 	// zipTail is how far from the end readers look for a ZIP's end record: the
-	// record and the longest comment.
+	// record and the scanReach comment.
 	zipTail = 22 + 65535
 	// pdfHead is where readers look for a PDF's header.
 	pdfHead = 1024
 	isoAt   = 0x8001 // of the first volume descriptor's name
-	// longest is the longest signature that is looked for anywhere.
-	longest = 32
-	piece   = 16 << 10 // stays in the first-level cache while it is searched
+	// scanReach is the longest signature that is looked for anywhere.
+	scanReach = 32
+	scanPiece = 16 << 10 // stays in the first-level cache while it is searched
 )
 
 // Signatures looks, in what is written to it, for the strict signatures of
@@ -35,9 +35,9 @@ type Signatures struct {
 	off    int64
 	head   [pdfHead + 8]byte
 	iso    [5]byte
-	last   [longest - 1]byte // the end of what was searched
-	lasts  int               // bytes in last
-	bridge [2*longest - 2]byte
+	last   [scanReach - 1]byte // the end of what was searched
+	lasts  int                 // bytes in last
+	bridge [2*scanReach - 2]byte
 	ring   [zipTail]byte // the end of what was written, from ring[next]
 	next   int
 	seen   [512]byte // a bit for each offset, by hash, of a ZIP directory entry
@@ -57,7 +57,7 @@ func NewSignatures() *Signatures { return &Signatures{} }
 func (s *Signatures) Write(p []byte) (int, error) {
 	n := len(p)
 	for len(p) > 0 {
-		k := min(len(p), piece)
+		k := min(len(p), scanPiece)
 		s.write(p[:k])
 		p = p[k:]
 	}
@@ -70,7 +70,7 @@ func (s *Signatures) write(p []byte) {
 	// at the end of p waits for the next piece, or for Found.
 	bridge := s.bridge[:]
 	n := copy(bridge, s.last[:s.lasts])
-	m := copy(bridge[n:], p[:min(len(p), longest-1)])
+	m := copy(bridge[n:], p[:min(len(p), scanReach-1)])
 	s.scan(bridge[:n+m], s.off-int64(n))
 	s.scan(p, s.off)
 	if len(p) >= len(s.last) {
@@ -108,16 +108,16 @@ var (
 
 // scan looks for what may stand anywhere and is whole in b, which begins at
 // an offset of the output. It looks at two bytes of every two: a signature
-// shows one of its pairs there, whether it begins at an even or an odd place.
+// shows one of its scanPairs there, whether it begins at an even or an odd place.
 func (s *Signatures) scan(b []byte, at int64) {
 	i := 0
 	for ; i+8 <= len(b); i += 8 {
 		v := binary.LittleEndian.Uint64(b[i:])
-		if pairs[pairHash(v)]|pairs[pairHash(v>>16)]|pairs[pairHash(v>>32)]|pairs[pairHash(v>>48)] != 0 {
-			s.look(b, max(0, i-pairReach), i+8, at)
+		if scanPairs[scanHash(v)]|scanPairs[scanHash(v>>16)]|scanPairs[scanHash(v>>32)]|scanPairs[scanHash(v>>48)] != 0 {
+			s.look(b, max(0, i-scanBack), i+8, at)
 		}
 	}
-	s.look(b, max(0, i-pairReach), len(b), at)
+	s.look(b, max(0, i-scanBack), len(b), at)
 }
 
 // look tries every place of b from one to another, exclusively.
@@ -144,24 +144,24 @@ func (s *Signatures) look(b []byte, from, to int, at int64) {
 	}
 }
 
-// pairReach is how far before its pair a signature may begin.
-const pairReach = 3
+// scanBack is how far before its pair a signature may begin.
+const scanBack = 3
 
-// pairs says of two bytes, by hash, whether a signature may be near. It holds
+// scanPairs says of two bytes, by hash, whether a signature may be near. It holds
 // the first two of each signature and, for those that begin at an odd place,
 // the two at 1 or 3.
-var pairs = pairTable("<?", "?p", "?P", "<h", "<H", "ml", "Ml", "mL", "ML", "<s", "<S", "sc", "Sc", "sC", "SC",
+var scanPairs = scanTable("<?", "?p", "?P", "<h", "<H", "ml", "Ml", "mL", "ML", "<s", "<S", "sc", "Sc", "sC", "SC",
 	"Ra", "!\x1a", "7z", "z\xbc", "PK", "K\x01")
 
-func pairTable(of ...string) (t [1 << 12]byte) {
+func scanTable(of ...string) (t [1 << 12]byte) {
 	for _, p := range of {
-		t[pairHash(uint64(p[0])|uint64(p[1])<<8)] = 1
+		t[scanHash(uint64(p[0])|uint64(p[1])<<8)] = 1
 	}
 	return t
 }
 
-// pairHash is of the 16 low bits.
-func pairHash(v uint64) uint64 { return (v ^ v>>4&0xfff) & 0xfff }
+// scanHash is of the 16 low bits.
+func scanHash(v uint64) uint64 { return (v ^ v>>4&0xfff) & 0xfff }
 
 // tag looks at what begins with "<". PHP and HTML know no case; PHP wants a
 // blank after its tag, and HTML a blank, a slash or the end of the tag.
@@ -169,20 +169,20 @@ func (s *Signatures) tag(b []byte, at int64) {
 	switch {
 	case len(b) < 6:
 	case b[1] == '?':
-		if fold(b[2:5], "php") && bytes.IndexByte([]byte(" \t\r\n"), b[5]) >= 0 {
+		if letters(b[2:5], "php") && bytes.IndexByte([]byte(" \t\r\n"), b[5]) >= 0 {
 			s.add(&s.found, "php", at)
 		}
-	case fold(b[1:5], "html") && endsTag(b[5]):
+	case letters(b[1:5], "html") && endsTag(b[5]):
 		s.add(&s.markup, "html", at)
-	case len(b) > 7 && fold(b[1:7], "script") && endsTag(b[7]):
+	case len(b) > 7 && letters(b[1:7], "script") && endsTag(b[7]):
 		s.add(&s.markup, "script", at)
 	}
 }
 
 func endsTag(c byte) bool { return bytes.IndexByte([]byte(" \t\r\n\f/>"), c) >= 0 }
 
-// fold reports whether b is the lower-case letters of word in any case.
-func fold(b []byte, word string) bool {
+// letters reports whether b is the lower-case letters of word in any case.
+func letters(b []byte, word string) bool {
 	for i, c := range b {
 		if c|0x20 != word[i] {
 			return false
@@ -202,7 +202,7 @@ func (s *Signatures) add(list *[]finding, name string, at int64) {
 // "pdf", "zip", "rar", "7z", "tar", "dicom" or "iso9660". Call it at the end.
 func (s *Signatures) Found() (name string, offset int64, ok bool) {
 	all := slices.Clone(s.found)
-	if t := s.tail(5); len(t) == 5 && t[0] == '<' && t[1] == '?' && fold(t[2:], "php") { // the end of the file ends the tag
+	if t := s.tail(5); len(t) == 5 && t[0] == '<' && t[1] == '?' && letters(t[2:], "php") { // the end of the file ends the tag
 		all = append(all, finding{"php", s.off - 5})
 	}
 	head := s.head[:min(s.off, int64(len(s.head)))]
@@ -224,14 +224,14 @@ func (s *Signatures) Found() (name string, offset int64, ok bool) {
 	if at, ok := s.zip(); ok {
 		all = append(all, finding{"zip", at})
 	}
-	return first(all)
+	return firstFinding(all)
 }
 
 // Markup returns the first "script" or "html" tag. Ask it of pictures whose
 // metadata was dropped: honest metadata may hold either.
-func (s *Signatures) Markup() (name string, offset int64, ok bool) { return first(s.markup) }
+func (s *Signatures) Markup() (name string, offset int64, ok bool) { return firstFinding(s.markup) }
 
-func first(all []finding) (string, int64, bool) {
+func firstFinding(all []finding) (string, int64, bool) {
 	if len(all) == 0 {
 		return "", 0, false
 	}

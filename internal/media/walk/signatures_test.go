@@ -15,16 +15,16 @@ import (
 	"avalo.app/gantry/internal/media/walk"
 )
 
-// noise is random bytes, always the same.
-func noise(n int) []byte {
+// sigNoise is random bytes, always the same.
+func sigNoise(n int) []byte {
 	b := make([]byte, n)
 	r := rand.NewChaCha8([32]byte{1})
 	_, _ = r.Read(b)
 	return b
 }
 
-// zipOf is an archive of some files and a comment.
-func zipOf(files int, comment string) []byte {
+// sigZip is an archive of some files and a comment.
+func sigZip(files int, comment string) []byte {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	for range files {
@@ -36,18 +36,18 @@ func zipOf(files int, comment string) []byte {
 	return b.Bytes()
 }
 
-// sevenZip is the header of an archive.
-func sevenZip() []byte {
+// sig7z is the header of an archive.
+func sig7z() []byte {
 	h := append([]byte("7z\xbc\xaf\x27\x1c\x00\x04"), make([]byte, 24)...)
 	h[12], h[20] = 9, 9
 	binary.LittleEndian.PutUint32(h[8:], crc32.ChecksumIEEE(h[12:]))
 	return h
 }
 
-func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+func sigJoin(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
-// zip64 moves the directory's place from the end record to a ZIP64 one.
-func zip64(z []byte) []byte {
+// sigZip64 moves the directory's place from the end record to a ZIP64 one.
+func sigZip64(z []byte) []byte {
 	end := len(z) - 22
 	size, at := binary.LittleEndian.Uint32(z[end+12:]), binary.LittleEndian.Uint32(z[end+16:])
 	r := make([]byte, 76)
@@ -61,10 +61,10 @@ func zip64(z []byte) []byte {
 	for i := 8; i < 20; i++ {
 		e[i] = 0xff
 	}
-	return join(z[:end], r, e)
+	return sigJoin(z[:end], r, e)
 }
 
-func at(n int, s string) []byte { return append(make([]byte, n), s...) }
+func sigAt(n int, s string) []byte { return append(make([]byte, n), s...) }
 
 var signatureCases = []struct {
 	name   string
@@ -74,51 +74,51 @@ var signatureCases = []struct {
 	markup string
 }{
 	{"nothing", nil, "", 0, ""},
-	{"noise", noise(200_000), "", 0, ""},
+	{"noise", sigNoise(200_000), "", 0, ""},
 	{"zeros", make([]byte, 200_000), "", 0, ""},
-	{"php", join(noise(70_000), []byte("<?php echo 1;"), noise(9)), "php", 70_000, ""},
-	{"php in any case", at(1000, "<?PhP\n"), "php", 1000, ""},
-	{"php ends the file", at(1000, "<?php"), "php", 1000, ""},
+	{"php", sigJoin(sigNoise(70_000), []byte("<?php echo 1;"), sigNoise(9)), "php", 70_000, ""},
+	{"php in any case", sigAt(1000, "<?PhP\n"), "php", 1000, ""},
+	{"php ends the file", sigAt(1000, "<?php"), "php", 1000, ""},
 	{"php alone", []byte("<?php"), "php", 0, ""},
-	{"no php", at(10, "<?phpinfo <?ph <?xml ?> \x1c?php <?php"+"x"), "", 0, ""},
-	{"php over the end of a piece", at(16<<10-3, "<?php x"), "php", 16<<10 - 3, ""},
-	{"pdf", at(1019, "%PDF-1.7"), "pdf", 1019, ""},
-	{"pdf too late", at(1020, "%PDF-1.7"), "", 0, ""},
-	{"tar", at(257, "ustar"), "tar", 257, ""},
-	{"no tar", at(258, "ustar"), "", 0, ""},
-	{"dicom", at(128, "DICM"), "dicom", 128, ""},
-	{"iso", at(0x8001, "CD001"), "iso9660", 0x8001, ""},
-	{"no iso", at(0x8002, "CD001"), "", 0, ""},
-	{"iso cut", at(0x8001, "CD00"), "", 0, ""},
-	{"rar 4", at(5000, "Rar!\x1a\x07\x00"), "rar", 5000, ""},
-	{"rar 5", at(5000, "Rar!\x1a\x07\x01\x00"), "rar", 5000, ""},
-	{"no rar", at(5000, "Rar!\x1a\x07\x02\x00 Rar!\x1a\x07"), "", 0, ""},
-	{"7z", join(noise(40), sevenZip()), "7z", 40, ""},
-	{"no 7z", at(40, "7z\xbc\xaf\x27\x1c"+strings.Repeat("x", 40)), "", 0, ""},
-	{"zip", zipOf(1, ""), "zip", int64(len(zipOf(1, ""))) - 22, ""},
-	{"zip behind a picture", join(noise(300_000), zipOf(3, "")), "zip", 300_000 + int64(len(zipOf(3, ""))) - 22, ""},
-	{"zip with a comment", join(noise(50), zipOf(3, strings.Repeat("c", 65535))), "zip", 50 + int64(len(zipOf(3, ""))) - 22, ""},
-	{"zip in front", join(zipOf(1, ""), noise(60_000)), "zip", int64(len(zipOf(1, ""))) - 22, ""},
-	{"zip out of reach", join(zipOf(1, ""), noise(65536)), "", 0, ""},
-	{"zip with a directory longer than the window", join(noise(99), zipOf(900, "")), "zip", 99 + int64(len(zipOf(900, ""))) - 22, ""},
-	{"zip64", join(noise(99), zip64(zipOf(900, ""))), "zip", 99 + 76 + int64(len(zipOf(900, ""))) - 22, ""},
-	{"zip with its directory elsewhere", apart(), "zip", int64(len(apart())) - 22, ""},
-	{"an empty zip", zipOf(0, ""), "", 0, ""},
-	{"an end record alone", at(900, "PK\x05\x06\x00\x00\x00\x00\x01\x00\x01\x00\x2e\x00\x00\x00\x10\x00\x00\x00\x00\x00"), "", 0, ""},
-	{"a directory entry alone", at(900, "PK\x01\x02"+strings.Repeat("\x00", 60)), "", 0, ""},
-	{"script", at(70_000, "<ScRiPt src=x>"), "", 0, "script"},
-	{"html", at(70_000, "<HTML>"), "", 0, "html"},
-	{"no markup", at(70_000, "<htmlx <scripts <html-a <script"), "", 0, ""},
-	{"both", at(100, "<html><?php "), "php", 106, "html"},
-	{"the first", join(zipOf(1, ""), []byte("<?php ")), "zip", int64(len(zipOf(1, ""))) - 22, ""},
+	{"no php", sigAt(10, "<?phpinfo <?ph <?xml ?> \x1c?php <?php"+"x"), "", 0, ""},
+	{"php over the end of a piece", sigAt(16<<10-3, "<?php x"), "php", 16<<10 - 3, ""},
+	{"pdf", sigAt(1019, "%PDF-1.7"), "pdf", 1019, ""},
+	{"pdf too late", sigAt(1020, "%PDF-1.7"), "", 0, ""},
+	{"tar", sigAt(257, "ustar"), "tar", 257, ""},
+	{"no tar", sigAt(258, "ustar"), "", 0, ""},
+	{"dicom", sigAt(128, "DICM"), "dicom", 128, ""},
+	{"iso", sigAt(0x8001, "CD001"), "iso9660", 0x8001, ""},
+	{"no iso", sigAt(0x8002, "CD001"), "", 0, ""},
+	{"iso cut", sigAt(0x8001, "CD00"), "", 0, ""},
+	{"rar 4", sigAt(5000, "Rar!\x1a\x07\x00"), "rar", 5000, ""},
+	{"rar 5", sigAt(5000, "Rar!\x1a\x07\x01\x00"), "rar", 5000, ""},
+	{"no rar", sigAt(5000, "Rar!\x1a\x07\x02\x00 Rar!\x1a\x07"), "", 0, ""},
+	{"7z", sigJoin(sigNoise(40), sig7z()), "7z", 40, ""},
+	{"no 7z", sigAt(40, "7z\xbc\xaf\x27\x1c"+strings.Repeat("x", 40)), "", 0, ""},
+	{"zip", sigZip(1, ""), "zip", int64(len(sigZip(1, ""))) - 22, ""},
+	{"zip behind a picture", sigJoin(sigNoise(300_000), sigZip(3, "")), "zip", 300_000 + int64(len(sigZip(3, ""))) - 22, ""},
+	{"zip with a comment", sigJoin(sigNoise(50), sigZip(3, strings.Repeat("c", 65535))), "zip", 50 + int64(len(sigZip(3, ""))) - 22, ""},
+	{"zip in front", sigJoin(sigZip(1, ""), sigNoise(60_000)), "zip", int64(len(sigZip(1, ""))) - 22, ""},
+	{"zip out of reach", sigJoin(sigZip(1, ""), sigNoise(65536)), "", 0, ""},
+	{"zip with a directory longer than the window", sigJoin(sigNoise(99), sigZip(900, "")), "zip", 99 + int64(len(sigZip(900, ""))) - 22, ""},
+	{"zip64", sigJoin(sigNoise(99), sigZip64(sigZip(900, ""))), "zip", 99 + 76 + int64(len(sigZip(900, ""))) - 22, ""},
+	{"zip with its directory elsewhere", sigApart(), "zip", int64(len(sigApart())) - 22, ""},
+	{"an empty zip", sigZip(0, ""), "", 0, ""},
+	{"an end record alone", sigAt(900, "PK\x05\x06\x00\x00\x00\x00\x01\x00\x01\x00\x2e\x00\x00\x00\x10\x00\x00\x00\x00\x00"), "", 0, ""},
+	{"a directory entry alone", sigAt(900, "PK\x01\x02"+strings.Repeat("\x00", 60)), "", 0, ""},
+	{"script", sigAt(70_000, "<ScRiPt src=x>"), "", 0, "script"},
+	{"html", sigAt(70_000, "<HTML>"), "", 0, "html"},
+	{"no markup", sigAt(70_000, "<htmlx <scripts <html-a <script"), "", 0, ""},
+	{"both", sigAt(100, "<html><?php "), "php", 106, "html"},
+	{"the first", sigJoin(sigZip(1, ""), []byte("<?php ")), "zip", int64(len(sigZip(1, ""))) - 22, ""},
 }
 
-// apart is an archive with a gap between its directory and its end record,
+// sigApart is an archive with a gap between its directory and its end record,
 // which names the directory's offset from the file's start.
-func apart() []byte {
-	z := zipOf(2, "")
+func sigApart() []byte {
+	z := sigZip(2, "")
 	end := len(z) - 22
-	return join(z[:end], noise(100_000), z[end:])
+	return sigJoin(z[:end], sigNoise(100_000), z[end:])
 }
 
 func TestSignatures(t *testing.T) {
@@ -178,12 +178,12 @@ func TestSignaturesAtAnySplit(t *testing.T) {
 // A signature is found at any place within what is searched at once.
 func TestSignaturesAtAnyPlace(t *testing.T) {
 	for name, sig := range map[string][]byte{
-		"php": []byte("<?PHP\t"), "rar": []byte("Rar!\x1a\x07\x01\x00"), "7z": sevenZip(), "html": []byte("<hTmL "), "script": []byte("<SCRIPT>"),
+		"php": []byte("<?PHP\t"), "rar": []byte("Rar!\x1a\x07\x01\x00"), "7z": sig7z(), "html": []byte("<hTmL "), "script": []byte("<SCRIPT>"),
 	} {
 		for before := range 70 {
 			for after := range 12 {
 				s := walk.NewSignatures()
-				_, _ = s.Write(join(noise(before), sig, noise(after)))
+				_, _ = s.Write(sigJoin(sigNoise(before), sig, sigNoise(after)))
 				got, off, _ := s.Found()
 				if got == "" {
 					got, off, _ = s.Markup()
@@ -196,7 +196,7 @@ func TestSignaturesAtAnyPlace(t *testing.T) {
 	}
 	for before := range 70 { // a directory out of the window
 		s := walk.NewSignatures()
-		_, _ = s.Write(join(noise(before), zipOf(900, "")))
+		_, _ = s.Write(sigJoin(sigNoise(before), sigZip(900, "")))
 		if got, _, _ := s.Found(); got != "zip" {
 			t.Fatalf("zip at %d: found %q", before, got)
 		}
@@ -207,7 +207,7 @@ func TestSignaturesAreSmall(t *testing.T) {
 	if n := unsafe.Sizeof(walk.Signatures{}); n > 80<<10 {
 		t.Errorf("a scan takes %d bytes", n)
 	}
-	b, s := noise(1<<20), walk.NewSignatures()
+	b, s := sigNoise(1<<20), walk.NewSignatures()
 	if n := testing.AllocsPerRun(10, func() { _, _ = s.Write(b) }); n > 0 {
 		t.Errorf("%v allocations per write", n)
 	}
@@ -237,7 +237,7 @@ func BenchmarkSignatures(b *testing.B) {
 	for _, tt := range []struct {
 		name string
 		data []byte
-	}{{"noise", noise(8 << 20)}, {"zeros", make([]byte, 8<<20)}, {"text", bytes.Repeat([]byte("<rdf:li>Rated PK, 7 of 9</rdf:li>\n"), 8<<20/35)}} {
+	}{{"noise", sigNoise(8 << 20)}, {"zeros", make([]byte, 8<<20)}, {"text", bytes.Repeat([]byte("<rdf:li>Rated PK, 7 of 9</rdf:li>\n"), 8<<20/35)}} {
 		b.Run(tt.name, func(b *testing.B) {
 			b.SetBytes(int64(len(tt.data)))
 			s := walk.NewSignatures()

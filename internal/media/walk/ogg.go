@@ -1,0 +1,220 @@
+package walk
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"math/bits"
+)
+
+const (
+	oggHeader  = 27
+	maxStreams = 16 // multiplexed at one time
+
+	oggContinued, oggFirst, oggLast = 1, 2, 4
+)
+
+// OGGWalk walks the pages of an Ogg file and checks the sum of each: Opus,
+// Vorbis, FLAC or Speex, one after another (chained) or together. A Skeleton
+// beside them is kept; pictures and whatever else are refused.
+func OGGWalk(in *Input) (Info, error) {
+	w := ogg{Input: in}
+	for {
+		b, err := in.Peek(4)
+		if err != nil && err != io.EOF {
+			return Info{}, err
+		}
+		if string(b) != "OggS" {
+			break
+		}
+		if err := w.page(); err != nil {
+			return Info{}, err
+		}
+	}
+	if w.codec == "" || !w.sound {
+		return Info{}, in.Corrupt("no pages of audio")
+	}
+	if err := w.after(); err != nil {
+		return Info{}, err
+	}
+	return Info{Format: OGG, MIME: "audio/ogg", Brand: w.codec, Parts: in.Parts()}, nil
+}
+
+type ogg struct {
+	*Input
+	streams []oggStream
+	begun   bool   // a page that is not the first of its stream has come
+	codec   string // of the first stream of audio
+	sound   bool   // such a page of an audio stream has come
+}
+
+type oggStream struct {
+	serial uint32
+	audio  bool
+	ended  bool
+}
+
+// page checks and keeps one page: 27 bytes, a table of up to 255 lengths, and
+// up to 255 bytes for each. It fits the window.
+func (w *ogg) page() error {
+	if err := w.Step(); err != nil {
+		return err
+	}
+	b, err := w.Need(oggHeader)
+	if err != nil {
+		return err
+	}
+	head := oggHeader + int(b[26])
+	if b, err = w.Need(head); err != nil {
+		return err
+	}
+	n := head
+	for _, k := range b[oggHeader:head] {
+		n += int(k)
+	}
+	if b, err = w.Need(n); err != nil {
+		return err
+	}
+	if b[4] != 0 || b[5]&^(oggContinued|oggFirst|oggLast) != 0 {
+		return w.Corrupt("a page of version %d with flags %#x", b[4], b[5])
+	}
+	if sum, want := oggSum(b), binary.LittleEndian.Uint32(b[22:]); sum != want {
+		return w.Corrupt("a page with the sum %08x that states %08x", sum, want)
+	}
+	if err := w.stream(b, b[head:]); err != nil {
+		return err
+	}
+	return w.Keep(int64(n))
+}
+
+// stream follows the life of the page's stream.
+func (w *ogg) stream(page, payload []byte) error {
+	flags, serial := page[5], binary.LittleEndian.Uint32(page[14:])
+	if flags&oggFirst != 0 {
+		if err := w.first(serial, payload); err != nil {
+			return err
+		}
+	}
+	for i := range w.streams {
+		s := &w.streams[i]
+		if s.serial != serial {
+			continue
+		}
+		if s.ended {
+			return w.Corrupt("a page after the last one of its stream")
+		}
+		s.ended = flags&oggLast != 0
+		if flags&oggFirst == 0 {
+			w.begun = true
+			w.sound = w.sound || s.audio
+		}
+		return nil
+	}
+	return w.Corrupt("a page of a stream that did not begin")
+}
+
+// first begins a stream. The first pages of streams that play together come
+// before all others; one that comes later begins the next link of a chain.
+func (w *ogg) first(serial uint32, payload []byte) error {
+	if w.begun {
+		w.streams, w.begun = w.streams[:0], false
+	}
+	for _, s := range w.streams {
+		if s.serial == serial {
+			return w.Corrupt("two streams with the serial number %08x", serial)
+		}
+	}
+	if len(w.streams) == maxStreams {
+		return &Reject{Code: Corrupt, Reason: "streams at one time", Offset: w.Offset(), Limit: maxStreams, Actual: maxStreams + 1}
+	}
+	codec := oggCodec(payload)
+	if codec == "" {
+		return w.Mismatch("a stream that is no audio: %q", payload[:min(8, len(payload))])
+	}
+	audio := codec != "skeleton"
+	if audio && w.codec == "" {
+		w.codec = codec
+	}
+	w.streams = append(w.streams, oggStream{serial: serial, audio: audio})
+	return nil
+}
+
+// oggCodec tells a codec by the first packet of its stream, "" if it is none
+// of audio.
+func oggCodec(b []byte) string {
+	switch {
+	case len(b) >= 19 && bytes.HasPrefix(b, []byte("OpusHead")) && b[8]&0xf0 == 0 && b[9] > 0:
+		return "opus"
+	case len(b) >= 30 && bytes.HasPrefix(b, []byte("\x01vorbis\x00\x00\x00\x00")) && b[11] > 0:
+		return "vorbis"
+	case len(b) >= 51 && bytes.HasPrefix(b, []byte("\x7fFLAC\x01")) && string(b[9:13]) == "fLaC":
+		return "flac"
+	case len(b) >= 80 && bytes.HasPrefix(b, []byte("Speex   ")):
+		return "speex"
+	case len(b) >= 64 && bytes.HasPrefix(b, []byte("fishead\x00")):
+		return "skeleton"
+	}
+	return ""
+}
+
+// after keeps a tag behind the last page and drops a little else. A page
+// further on means that bytes in between are broken.
+func (w *ogg) after() error {
+	for {
+		ok, err := w.audioTag()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+	}
+	b, err := w.Peek(maxAudioTail)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if i := bytes.Index(b, []byte("OggS")); i >= 0 {
+		return w.Corrupt("%d bytes between two pages", i)
+	}
+	return w.audioTail()
+}
+
+// oggTable has, for each byte, its remainder by the polynomial 04c11db7, most
+// significant bit first, and the same 1 to 7 bytes further on.
+var oggTable = func() (t [8][256]uint32) {
+	for i := range 256 {
+		r := uint32(i) << 24
+		for range 8 {
+			r = r<<1 ^ 0x04c11db7&-(r>>31)
+		}
+		t[0][i] = r
+	}
+	for k := 1; k < 8; k++ {
+		for i := range 256 {
+			r := t[k-1][i]
+			t[k][i] = r<<8 ^ t[0][r>>24]
+		}
+	}
+	return t
+}()
+
+// oggSum is the sum of a page with its own four bytes taken as zero.
+func oggSum(page []byte) uint32 {
+	r := oggUpdate(0, page[:22])
+	r = oggUpdate(r, []byte{0, 0, 0, 0})
+	return oggUpdate(r, page[26:])
+}
+
+func oggUpdate(r uint32, b []byte) uint32 {
+	t := &oggTable
+	for ; len(b) >= 8; b = b[8:] {
+		r ^= bits.ReverseBytes32(binary.LittleEndian.Uint32(b))
+		lo := binary.LittleEndian.Uint32(b[4:])
+		r = t[7][r>>24] ^ t[6][r>>16&255] ^ t[5][r>>8&255] ^ t[4][r&255] ^
+			t[3][lo&255] ^ t[2][lo>>8&255] ^ t[1][lo>>16&255] ^ t[0][lo>>24]
+	}
+	for _, c := range b {
+		r = r<<8 ^ t[0][byte(r>>24)^c]
+	}
+	return r
+}
