@@ -3,19 +3,24 @@ package walk
 // MP3Walk walks MPEG 1, 2 and 2.5 audio of layer III: a run of frames of one
 // version and sampling rate, among them the Xing or VBRI frame of variable
 // rates, with ID3v2 tags before it and ID3v1, TAG+, APE and Lyrics3 tags
-// behind. Layers I and II and free-format streams are refused.
+// behind. Layers I and II and free-format streams are refused. Frames of AAC
+// behind the tags, which a sniffer cannot always see past, are walked as AAC.
 func MP3Walk(in *Input) (Info, error) {
 	w := framed{Input: in, frameShape: frameShape{header: 4, max: 1441, length: mp3Frame}}
 	if err := w.tags(); err != nil {
 		return Info{}, err
 	}
-	b, err := in.Peek(4)
-	if len(b) < 4 {
+	b, err := in.Peek(7)
+	if len(b) < 7 {
 		return Info{}, in.cutShort(err)
 	}
-	if h := mp3Header(b); h.sync && h.layer != mp3LayerIII {
+	if n, _ := adtsFrame(b); n > 0 {
+		return AACWalk(in)
+	}
+	switch h := mp3Header(b); {
+	case h.sync && h.layer != mp3LayerIII:
 		return Info{}, in.Mismatch("MPEG audio of layer %d: only layer III is MP3", 4-h.layer)
-	} else if h.sync && h.rate == 0 {
+	case h.sync && h.rate == 0:
 		return Info{}, in.Mismatch("a free-format stream: its frames have no stated length")
 	}
 	if err := w.walk(); err != nil {

@@ -10,7 +10,7 @@ import (
 
 const (
 	// zipTail is how far from the end readers look for a ZIP's end record: the
-	// record and the scanReach comment.
+	// record and the longest comment.
 	zipTail = 22 + 65535
 	// pdfHead is where readers look for a PDF's header.
 	pdfHead = 1024
