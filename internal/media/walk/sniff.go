@@ -44,7 +44,7 @@ var sniffed = map[string]struct {
 	"audio/mpeg":      {MP3, "audio/mpeg"},
 	"audio/wav":       {WAV, "audio/wav"},
 	"audio/ogg":       {OGG, "audio/ogg"},
-	"application/ogg": {OGG, "audio/ogg"}, // a Skeleton first; the walk refuses pictures
+	"application/ogg": {OGG, "audio/ogg"}, // a codec that mimetype does not know: Speex
 	"audio/aac":       {AAC, "audio/aac"},
 }
 
@@ -56,6 +56,8 @@ func misread(b []byte) (f Format, mime string, ok bool) {
 		return branded(b)
 	case len(b) >= 12 && slices.Contains([]string{"RF64", "BW64"}, string(b[:4])) && string(b[8:12]) == "WAVE":
 		return WAV, "audio/wav", true
+	case len(b) >= oggHeader+9 && string(b[:4]) == "OggS" && string(b[oggHeader+1:oggHeader+9]) == "fishead\x00":
+		return OGG, "audio/ogg", true // a Skeleton first; the walk refuses pictures
 	case adtsBegins(b):
 		return AAC, "audio/aac", true
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"strings"
 )
 
 const (
@@ -192,24 +193,20 @@ func (w *wav) samples(size int64) error {
 	return w.pad(size)
 }
 
-// other keeps a chunk, or its length alone.
+// other keeps a chunk, or its name and length alone.
 func (w *wav) other(id string, size int64) error {
-	start := w.Offset()
 	if err := w.Keep(8); err != nil {
 		return err
 	}
 	what, known := wavChunks[id]
+	fate, consume := Kept, w.Keep
 	if w.Sanitise && (!known || what == wavFiller) {
-		w.Note(start, 8+size, what+id, Zeroed)
-		if err := w.Zero(size); err != nil {
-			return err
-		}
-		return w.pad(size)
+		fate, consume = Zeroed, w.Zero
 	}
-	if what == wavAbout {
-		w.Note(start, 8+size, what+id, Kept)
+	if size > 0 && (fate == Zeroed || what == wavAbout) {
+		w.Note(w.Offset(), size, what+strings.TrimSpace(id), fate)
 	}
-	if err := w.Keep(size); err != nil {
+	if err := consume(size); err != nil {
 		return err
 	}
 	return w.pad(size)
@@ -232,6 +229,7 @@ func (w *wav) pad(size int64) error {
 		return nil
 	}
 	if b[0] != 0 && w.Sanitise {
+		w.Note(w.Offset(), 1, "padding", Zeroed)
 		return w.Zero(1)
 	}
 	return w.Keep(1)
