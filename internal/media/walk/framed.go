@@ -170,10 +170,9 @@ func (w *framed) gap() (bool, error) {
 		if w.gaps += int64(i); w.gaps > maxGaps {
 			return false, &Reject{Code: Mismatch, Reason: "bytes between the frames", Offset: w.Offset(), Limit: maxGaps, Actual: w.gaps}
 		}
-		if err := w.Step(); err != nil {
+		if err := w.noteOdd(int64(i), "gap", Zeroed); err != nil {
 			return false, err
 		}
-		w.Note(w.Offset(), int64(i), "gap", Zeroed)
 		return true, w.Zero(int64(i))
 	}
 	return false, nil

@@ -55,11 +55,20 @@ func (in *Input) keepAudioTag(what string, n int64) error {
 	if n > maxAudioTag {
 		return &Reject{Code: Corrupt, Reason: what + " tag, in bytes", Offset: in.off, Limit: maxAudioTag, Actual: n}
 	}
-	if err := in.Step(); err != nil {
+	if err := in.noteOdd(n, what, Kept); err != nil {
 		return err
 	}
-	in.Note(in.off, n, what, Kept)
 	return in.Keep(n)
+}
+
+// noteOdd notes a tag or a hole. Each makes the walk look further ahead than
+// a frame does, so that their number is bounded, by what an Info remembers.
+func (in *Input) noteOdd(n int64, what string, fate Fate) error {
+	if k := int64(len(in.parts)); k >= maxParts {
+		return &Reject{Code: Corrupt, Reason: "tags and holes", Offset: in.off, Limit: maxParts, Actual: k + 1}
+	}
+	in.Note(in.off, n, what, fate)
+	return in.Step()
 }
 
 // id3v2Size returns the length of the ID3v2 tag that b begins with, 0 if
@@ -109,6 +118,9 @@ func (in *Input) apeWithoutHeader() (int64, error) {
 // text up to LYRICSEND.
 func (in *Input) lyrics() error {
 	start := in.off
+	if len(in.parts) >= maxParts {
+		return in.noteOdd(0, "lyrics3", Kept)
+	}
 	if err := in.Keep(int64(len(lyricsMagic))); err != nil {
 		return err
 	}
