@@ -15,8 +15,8 @@ const Place = "+47.3769+008.5417/"
 // Samples is what the media data of a movie holds.
 var Samples = bytes.Repeat([]byte("\x00\x00\x00\x1c\x65sample of a picture\x00\x01\x02\x03"), 20)
 
-// Join concatenates.
-func Join(parts ...[]byte) []byte { return slices.Concat(parts...) }
+// Concat concatenates.
+func Concat(parts ...[]byte) []byte { return slices.Concat(parts...) }
 
 // U16, U32 and U64 are big-endian numbers.
 func U16(v ...int) []byte {
@@ -47,38 +47,40 @@ func U64(v ...int) []byte {
 
 // Box is a box of the ISO base media format.
 func Box(kind string, payload ...[]byte) []byte {
-	p := Join(payload...)
-	return Join(U32(8+len(p)), []byte(kind), p)
+	p := Concat(payload...)
+	return Concat(U32(8+len(p)), []byte(kind), p)
 }
 
 // Box64 is a box with a 64-bit size.
 func Box64(kind string, payload ...[]byte) []byte {
-	p := Join(payload...)
-	return Join(U32(1), []byte(kind), U64(16+len(p)), p)
+	p := Concat(payload...)
+	return Concat(U32(1), []byte(kind), U64(16+len(p)), p)
 }
 
 // FullBox is a box with a version and flags.
 func FullBox(kind string, version, flags int, payload ...[]byte) []byte {
-	return Box(kind, U32(version<<24|flags), Join(payload...))
+	return Box(kind, U32(version<<24|flags), Concat(payload...))
 }
 
 // FileType is a ftyp box.
 func FileType(brands ...string) []byte {
-	p := Join([]byte(brands[0]), U32(512))
+	p := Concat([]byte(brands[0]), U32(512))
 	for _, b := range brands {
 		p = append(p, b...)
 	}
 	return Box("ftyp", p)
 }
 
-// Movie describes an MP4, QuickTime or M4A file.
-type Movie struct {
+// MovieFile describes an MP4, QuickTime or M4A file.
+type MovieFile struct {
 	Brands       []string // none: an old QuickTime file without ftyp
 	Video, Audio bool
 	GPSTrack     bool     // timed metadata of an action camera
+	GPSKeys      bool     // an iPhone's timed metadata instead, whose keys say so
 	MoovLast     bool     // as cameras write it
 	Large        bool     // 64-bit sizes and offsets
 	Fragments    int      // of a fragmented movie
+	Compact      bool     // sample sizes of 16 bits
 	ToEnd        bool     // the last media data has size 0
 	Width        int      // 640 if 0
 	UserData     [][]byte // boxes within moov/udta
@@ -88,32 +90,32 @@ type Movie struct {
 }
 
 // Bytes builds the file.
-func (m Movie) Bytes() []byte {
+func (m MovieFile) Bytes() []byte {
 	var head []byte
 	if len(m.Brands) > 0 {
 		head = FileType(m.Brands...)
 	}
-	head = Join(head, m.Before)
+	head = Concat(head, m.Before)
 	mdat := m.mdat()
 	at := len(mdat) - len(Samples)
 	switch {
 	case m.Fragments > 0:
-		out := Join(head, m.moov(0))
+		out := Concat(head, m.moov(0))
 		for i := range m.Fragments {
 			out = append(out, m.fragment(i)...)
 		}
 		return append(out, m.After...)
 	case m.MoovLast:
-		return Join(head, mdat, m.moov(len(head)+at), m.After)
+		return Concat(head, mdat, m.moov(len(head)+at), m.After)
 	}
 	size := len(m.moov(0))
-	return Join(head, m.moov(len(head)+size+at), mdat, m.After)
+	return Concat(head, m.moov(len(head)+size+at), mdat, m.After)
 }
 
-func (m Movie) mdat() []byte {
+func (m MovieFile) mdat() []byte {
 	switch {
 	case m.ToEnd:
-		return Join(U32(0), []byte("mdat"), Samples)
+		return Concat(U32(0), []byte("mdat"), Samples)
 	case m.Large:
 		return Box64("mdat", Samples)
 	}
@@ -121,7 +123,7 @@ func (m Movie) mdat() []byte {
 }
 
 // fragment is a moof with one run for each track, and its media data.
-func (m Movie) fragment(n int) []byte {
+func (m MovieFile) fragment(n int) []byte {
 	build := func(offset int) []byte {
 		p := FullBox("mfhd", 0, 0, U32(n+1))
 		for i := range m.handlers() {
@@ -133,10 +135,10 @@ func (m Movie) fragment(n int) []byte {
 		return Box("moof", p)
 	}
 	size := len(build(0))
-	return Join(build(size+8), Box("mdat", Samples))
+	return Concat(build(size+8), Box("mdat", Samples))
 }
 
-func (m Movie) handlers() []string {
+func (m MovieFile) handlers() []string {
 	var h []string
 	if m.Video {
 		h = append(h, "vide")
@@ -150,7 +152,7 @@ func (m Movie) handlers() []string {
 	return h
 }
 
-func (m Movie) moov(chunk int) []byte {
+func (m MovieFile) moov(chunk int) []byte {
 	p := FullBox("mvhd", 0, 0, U32(0, 0, 1000, 1000, 0x10000), U16(0x100, 0), U32(0, 0), matrix(), U32(0, 0, 0, 0, 0, 0), U32(9))
 	for i, h := range m.handlers() {
 		p = append(p, m.trak(i+1, h, chunk)...)
@@ -163,14 +165,14 @@ func (m Movie) moov(chunk int) []byte {
 		p = append(p, Box("mvex", trex)...)
 	}
 	if len(m.UserData) > 0 {
-		p = append(p, Box("udta", Join(m.UserData...))...)
+		p = append(p, Box("udta", Concat(m.UserData...))...)
 	}
 	return Box("moov", p, m.Meta)
 }
 
 func matrix() []byte { return U32(0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000) }
 
-func (m Movie) trak(id int, handler string, chunk int) []byte {
+func (m MovieFile) trak(id int, handler string, chunk int) []byte {
 	w, h := 0, 0
 	if handler == "vide" {
 		if w, h = m.Width, 480; w == 0 {
@@ -183,6 +185,9 @@ func (m Movie) trak(id int, handler string, chunk int) []byte {
 		"soun": Box("mp4a", U16(0, 0, 0, 1), U32(0, 0), U16(2, 16, 0, 0), U32(48000<<16), FullBox("esds", 0, 0, []byte{3, 2, 0, 1})),
 		"meta": Box("gpmd", U16(0, 0, 0, 1), U32(0)),
 	}
+	if m.GPSKeys {
+		entry["meta"] = Box("mebx", U16(0, 0, 0, 1), Box("keys", Box("\x00\x00\x00\x01", Box("keyd", []byte("mdtacom.apple.quicktime.location.ISO6709")))))
+	}
 	samples, each := 20, len(Samples)/20
 	chunks := FullBox("stco", 0, 0, U32(2, chunk, chunk+each))
 	if m.Large {
@@ -190,6 +195,9 @@ func (m Movie) trak(id int, handler string, chunk int) []byte {
 	}
 	stts, stsc := FullBox("stts", 0, 0, U32(1, samples, 50)), FullBox("stsc", 0, 0, U32(2, 1, 1, 1, 2, samples-1, 1))
 	stsz := FullBox("stsz", 0, 0, U32(0, samples), bytes.Repeat(U32(each), samples))
+	if m.Compact {
+		stsz = FullBox("stz2", 0, 0, U32(16, samples), bytes.Repeat(U16(each), samples))
+	}
 	if m.Fragments > 0 {
 		stts, stsc, stsz, chunks = FullBox("stts", 0, 0, U32(0)), FullBox("stsc", 0, 0, U32(0)), FullBox("stsz", 0, 0, U32(0, 0)), FullBox("stco", 0, 0, U32(0))
 	}
@@ -223,7 +231,7 @@ func PlaceKeys() []byte {
 		if i == 1 {
 			value = "Apple"
 		}
-		list = append(list, Join(U32(8+16+len(value), i+1), Box("data", U32(1, 0), []byte(value)))...)
+		list = append(list, Concat(U32(8+16+len(value), i+1), Box("data", U32(1, 0), []byte(value)))...)
 	}
 	return Box("meta", FullBox("hdlr", 0, 0, U32(0), []byte("mdta"), U32(0, 0, 0), []byte{0}), FullBox("keys", 0, 0, keys), Box("ilst", list))
 }

@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 )
 
-// Picture describes a HEIC or HEIF file.
-type Picture struct {
+// PictureFile describes a HEIC or HEIF file.
+type PictureFile struct {
 	Brands     []string
 	Grid       [2]int // columns and rows of 512 x 512 tiles; none: one picture
 	Thumb      bool
@@ -16,9 +16,10 @@ type Picture struct {
 	InIdat     bool // Exif by construction method 1
 	PartOf     bool // Exif by construction method 2, as part of another item
 	GridInMdat bool
-	Version    int // of iloc
-	Fields     int // bytes of iloc's fields: 4 if 0; 8, or -1 for offsets from a base
-	Side       int // of a tile: 512 if 0
+	Overlay    bool // one picture laid over a canvas
+	Version    int  // of iloc
+	Fields     int  // bytes of iloc's fields: 4 if 0; 8, or -1 for offsets from a base
+	Side       int  // of a tile: 512 if 0
 	Sequence   bool
 	Motion     []byte // the movie of a motion photo, in a mpvd box
 	Samsung    bool   // a sefd box at the end
@@ -27,16 +28,16 @@ type Picture struct {
 
 // Exif is an Exif item: an offset, and TIFF with a GPS directory that says
 // where.
-func Exif() []byte { return Join(U32(6), []byte("Exif\x00\x00"), TIFF()) }
+func Exif() []byte { return Concat(U32(6), []byte("Exif\x00\x00"), PlaceTIFF()) }
 
-// TIFF is Exif's TIFF with the orientation 6 and a GPS directory.
-func TIFF() []byte {
+// PlaceTIFF is Exif's TIFF with the orientation 6 and a GPS directory.
+func PlaceTIFF() []byte {
 	be := binary.BigEndian
-	entry := func(tag, kind, count, value int) []byte { return Join(U16(tag, kind), U32(count, value)) }
+	entry := func(tag, kind, count, value int) []byte { return Concat(U16(tag, kind), U32(count, value)) }
 	b := []byte("MM\x00\x2a")
 	b = be.AppendUint32(b, 8)
-	b = Join(b, U16(2), entry(0x112, 3, 1, 6<<16), entry(0x8825, 4, 1, 38), U32(0))
-	b = Join(b, U16(1), entry(0x1b, 7, len(Place), 56), U32(0))
+	b = Concat(b, U16(2), entry(0x112, 3, 1, 6<<16), entry(0x8825, 4, 1, 38), U32(0))
+	b = Concat(b, U16(1), entry(0x1b, 7, len(Place), 56), U32(0))
 	return append(b, Place...)
 }
 
@@ -66,7 +67,7 @@ const (
 )
 
 // Bytes builds the file.
-func (p Picture) Bytes() []byte {
+func (p PictureFile) Bytes() []byte {
 	items := p.items()
 	var mdat, idat []byte
 	for i := range items {
@@ -82,43 +83,43 @@ func (p Picture) Bytes() []byte {
 	head := FileType(p.Brands...)
 	tail := p.After
 	if p.Motion != nil {
-		tail = Join(Box("mpvd", p.Motion), tail)
+		tail = Concat(Box("mpvd", p.Motion), tail)
 	}
 	if p.Samsung {
-		tail = Join(tail, Box("sefd", []byte("MCC_Data "+Place+" SEFT")))
+		tail = Concat(tail, Box("sefd", []byte("MCC_Data "+Place+" SEFT")))
 	}
 	var moov []byte
 	if p.Sequence {
-		m := Movie{Brands: p.Brands, Video: true}
+		m := MovieFile{Brands: p.Brands, Video: true}
 		movie := func(chunk int) []byte {
 			return bytes.Replace(m.moov(chunk), []byte("vide"), []byte("pict"), 1)
 		}
 		size := len(movie(0)) + len(p.meta(items, 0, idat))
 		moov = movie(len(head) + size + 8)
-		mdat = Join(mdat, make([]byte, max(0, len(Samples)-len(mdat))))
+		mdat = Concat(mdat, make([]byte, max(0, len(Samples)-len(mdat))))
 	}
 	if p.MdatFirst {
-		return Join(head, Box("mdat", mdat), p.meta(items, len(head)+8, idat), moov, tail)
+		return Concat(head, Box("mdat", mdat), p.meta(items, len(head)+8, idat), moov, tail)
 	}
 	size := len(p.meta(items, 0, idat)) + len(moov)
-	return Join(head, p.meta(items, len(head)+size+8, idat), moov, Box("mdat", mdat), tail)
+	return Concat(head, p.meta(items, len(head)+size+8, idat), moov, Box("mdat", mdat), tail)
 }
 
-func (p Picture) side() int {
+func (p PictureFile) side() int {
 	if p.Side == 0 {
 		return 512
 	}
 	return p.Side
 }
 
-func (p Picture) size() (int, int) {
+func (p PictureFile) size() (int, int) {
 	if p.Grid[0] == 0 {
 		return p.side(), p.side()
 	}
 	return p.Grid[0]*p.side() - 10, p.Grid[1]*p.side() - 20
 }
 
-func (p Picture) items() []pictureItem {
+func (p PictureFile) items() []pictureItem {
 	var items []pictureItem
 	whole := []int{propWhole, propColour, propPixi}
 	if p.Rotate {
@@ -126,7 +127,7 @@ func (p Picture) items() []pictureItem {
 	}
 	if p.Grid[0] > 0 {
 		w, h := p.size()
-		g := pictureItem{id: 1, kind: "grid", method: 1, props: whole, data: Join([]byte{0, 0, byte(p.Grid[1] - 1), byte(p.Grid[0] - 1)}, U16(w, h))}
+		g := pictureItem{id: 1, kind: "grid", method: 1, props: whole, data: Concat([]byte{0, 0, byte(p.Grid[1] - 1), byte(p.Grid[0] - 1)}, U16(w, h))}
 		if p.GridInMdat {
 			g.method = 0
 		}
@@ -134,6 +135,10 @@ func (p Picture) items() []pictureItem {
 		for i := range p.Grid[0] * p.Grid[1] {
 			items = append(items, pictureItem{id: 10 + i, kind: "hvc1", data: CodedPicture, props: []int{propTile, propCodec}})
 		}
+	} else if p.Overlay {
+		w, h := p.size()
+		items = append(items, pictureItem{id: 1, kind: "iovl", method: 1, props: whole, data: Concat([]byte{0, 1}, U16(0, 0, 0, 0xffff), U32(w, h, 0, 0))},
+			pictureItem{id: 10, kind: "hvc1", data: CodedPicture, props: []int{propTile, propCodec}})
 	} else {
 		items = append(items, pictureItem{id: 1, kind: "hvc1", data: CodedPicture, props: append(whole, propCodec)})
 	}
@@ -149,7 +154,7 @@ func (p Picture) items() []pictureItem {
 		case p.InIdat:
 			e.method = 1
 		case p.PartOf: // within an item of its own, which the item 6 is
-			items = append(items, pictureItem{id: 6, kind: "Exif", data: Join(U32(0), Exif())})
+			items = append(items, pictureItem{id: 6, kind: "Exif", data: Concat(U32(0), Exif())})
 			e.method, e.partOff = 2, 4
 		}
 		items = append(items, e)
@@ -160,12 +165,12 @@ func (p Picture) items() []pictureItem {
 	return items
 }
 
-func (p Picture) meta(items []pictureItem, mdat int, idat []byte) []byte {
+func (p PictureFile) meta(items []pictureItem, mdat int, idat []byte) []byte {
 	infos := U16(len(items))
 	for _, it := range items {
-		infe := Join(U16(it.id, 0), []byte(it.kind), []byte{0})
+		infe := Concat(U16(it.id, 0), []byte(it.kind), []byte{0})
 		if it.kind == "mime" {
-			infe = Join(infe, []byte(it.extra), []byte{0, 0})
+			infe = Concat(infe, []byte(it.extra), []byte{0, 0})
 		}
 		infos = append(infos, FullBox("infe", 2, 0, infe)...)
 	}
@@ -182,7 +187,7 @@ func (p Picture) meta(items []pictureItem, mdat int, idat []byte) []byte {
 	return FullBox("meta", 0, 0, append(boxes, p.iloc(items, mdat))...)
 }
 
-func (p Picture) references(items []pictureItem) []byte {
+func (p PictureFile) references(items []pictureItem) []byte {
 	refs := Box("cdsc", U16(9, 1, 1))
 	if p.Grid[0] > 0 {
 		n := p.Grid[0] * p.Grid[1]
@@ -191,6 +196,9 @@ func (p Picture) references(items []pictureItem) []byte {
 			tiles = append(tiles, U16(10+i)...)
 		}
 		refs = append(refs, Box("dimg", tiles)...)
+	}
+	if p.Overlay {
+		refs = append(refs, Box("dimg", U16(1, 1, 10))...)
 	}
 	if p.Thumb {
 		refs = append(refs, Box("thmb", U16(2, 1, 1))...)
@@ -203,7 +211,7 @@ func (p Picture) references(items []pictureItem) []byte {
 	return FullBox("iref", 0, 0, refs)
 }
 
-func (p Picture) properties() []byte {
+func (p PictureFile) properties() []byte {
 	w, h := p.size()
 	return Box("ipco",
 		FullBox("ispe", 0, 0, U32(p.side(), p.side())),
@@ -215,14 +223,14 @@ func (p Picture) properties() []byte {
 		Box("hvcC", make([]byte, 23)))
 }
 
-func (p Picture) associations(items []pictureItem) []byte {
+func (p PictureFile) associations(items []pictureItem) []byte {
 	out, n := []byte(nil), 0
 	for _, it := range items {
 		if len(it.props) == 0 {
 			continue
 		}
 		n++
-		out = append(out, Join(U16(it.id), []byte{byte(len(it.props))})...)
+		out = append(out, Concat(U16(it.id), []byte{byte(len(it.props))})...)
 		for _, i := range it.props {
 			out = append(out, byte(i)|0x80)
 		}
@@ -230,9 +238,9 @@ func (p Picture) associations(items []pictureItem) []byte {
 	return FullBox("ipma", 0, 0, U32(n), out)
 }
 
-func (p Picture) iloc(items []pictureItem, mdat int) []byte {
+func (p PictureFile) iloc(items []pictureItem, mdat int) []byte {
 	version := p.Version
-	if version == 0 && (p.InIdat || p.PartOf || p.Grid[0] > 0 && !p.GridInMdat) {
+	if version == 0 && (p.InIdat || p.PartOf || p.Overlay || p.Grid[0] > 0 && !p.GridInMdat) {
 		version = 1
 	}
 	number, sizes, bases := U16, byte(0x44), byte(0)
@@ -249,7 +257,7 @@ func (p Picture) iloc(items []pictureItem, mdat int) []byte {
 	if p.PartOf {
 		bases |= 4 // extents have an index
 	}
-	out := Join([]byte{sizes, bases}, number(len(items)))
+	out := Concat([]byte{sizes, bases}, number(len(items)))
 	for _, it := range items {
 		out = append(out, number(it.id)...)
 		if version > 0 {

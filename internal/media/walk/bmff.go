@@ -232,7 +232,7 @@ func (f *bmff) top(b box) error {
 		return f.space(b)
 	case "uuid":
 		return f.uuid(b)
-	case "sefd", "PICT":
+	case "sefd", "PICT", "meco":
 		return f.extra(b)
 	}
 	if b.open() && b.kind != "mpvd" {

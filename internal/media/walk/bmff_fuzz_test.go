@@ -60,8 +60,8 @@ func FuzzBMFF(f *testing.F) {
 // BenchmarkBMFF walks 64 MB of media data, which must stream at the speed of
 // memory, sanitising or not.
 func BenchmarkBMFF(b *testing.B) {
-	movie := mediatest.Movie{Brands: []string{"isom"}, Video: true, Audio: true}
-	data := mediatest.Join(movie.Bytes(), mediatest.Box("mdat", make([]byte, 64<<20)))
+	movie := mediatest.MovieFile{Brands: []string{"isom"}, Video: true, Audio: true}
+	data := mediatest.Concat(movie.Bytes(), mediatest.Box("mdat", make([]byte, 64<<20)))
 	for name, sanitise := range map[string]bool{"keep": false, "sanitise": true} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(data)))

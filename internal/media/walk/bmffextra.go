@@ -84,10 +84,8 @@ func (f *bmff) fate() Fate {
 	return Kept
 }
 
-// The uuid boxes that are known by name.
-const (
-	xmpUUID = "\xbe\x7a\xcf\xcb\x97\xa9\x42\xe8\x9c\x71\x99\x94\x91\xe3\xaf\xac"
-)
+// xmpUUID names the uuid box that holds XMP.
+const xmpUUID = "\xbe\x7a\xcf\xcb\x97\xa9\x42\xe8\x9c\x71\x99\x94\x91\xe3\xaf\xac"
 
 // playbackUUIDs are those without which the samples cannot be shown as meant.
 var playbackUUIDs = []string{
@@ -101,9 +99,13 @@ var playbackUUIDs = []string{
 
 // uuid consumes a vendor's box: XMP, Exif or whatever a camera put there.
 func (f *bmff) uuid(b box) error {
-	id, err := f.fields(b, min(max(b.payload(), 16), 128))
-	if err != nil {
+	p, err := f.in.Peek(int(b.head + min(max(b.payload(), 16), 128)))
+	if err != nil && err != io.EOF {
 		return err
+	}
+	id := p[min(b.head, int64(len(p))):]
+	if b.payload() < 16 || len(id) < 16 {
+		return f.in.Corrupt("a vendor's box without a name")
 	}
 	if name := foreignAt(id[16:]); name != "" {
 		return f.in.Mismatch("%s in a vendor's box", name)
@@ -162,5 +164,11 @@ func (f *bmff) motion(b box) error {
 		return err
 	}
 	movie := &bmff{in: f.in, base: f.in.off, end: b.end}
-	return movie.walk()
+	if err := movie.walk(); err != nil {
+		return err
+	}
+	if movie.kind.format == HEIF {
+		return f.in.Mismatch("a picture in the place of a motion photo's movie")
+	}
+	return nil
 }

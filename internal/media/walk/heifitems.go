@@ -78,39 +78,54 @@ func (m *meta) locations(b box) error {
 	}
 	r := &fieldReader{f: f, end: b.end}
 	for range r.number(version == 2) {
+		if err := m.location(r, version, [4]int64{offsets, lengths, bases, indexes}); err != nil {
+			return err
+		}
+	}
+	return r.close()
+}
+
+// location reads where one item's data is; widths are those of offsets,
+// lengths, bases and indexes.
+func (m *meta) location(r *fieldReader, version byte, widths [4]int64) error {
+	f := m.f
+	id := r.number(version == 2)
+	if r.err != nil {
+		return r.err
+	}
+	it, err := m.item(id)
+	if err != nil {
+		return err
+	}
+	if it.located {
+		return f.in.Corrupt("item %d has two locations", it.id)
+	}
+	it.located = true
+	if version > 0 {
+		it.method = uint8(r.uint(2) & 15)
+	}
+	source := r.uint(2)
+	if r.err != nil {
+		return r.err
+	}
+	if source != 0 || it.method > 2 {
+		return f.in.Corrupt("item %d lies in data source %d by method %d", it.id, source, it.method)
+	}
+	base := r.uint(widths[2])
+	for range r.uint(2) {
+		e := extent{index: int64(min(r.uint(widths[3]), maxOffset))}
+		e.start = int64(min(base, maxOffset) + min(r.uint(widths[0]), maxOffset))
+		e.length = int64(min(r.uint(widths[1]), maxOffset))
 		if r.err != nil {
 			return r.err
 		}
-		it, err := m.item(r.number(version == 2))
-		if err != nil {
-			return err
+		if f.extents++; f.extents > maxExtents {
+			return &Reject{Code: TooLarge, Reason: "extents of items", Offset: f.in.off, Limit: maxExtents, Actual: maxExtents + 1}
 		}
-		if it.located {
-			return f.in.Corrupt("item %d has two locations", it.id)
-		}
-		it.located = true
-		if version > 0 {
-			it.method = uint8(r.uint(2) & 15)
-		}
-		if source := r.uint(2); source != 0 || it.method > 2 {
-			return f.in.Corrupt("item %d lies in data source %d by method %d", it.id, source, it.method)
-		}
-		base := r.uint(bases)
-		for range r.uint(2) {
-			e := extent{index: int64(min(r.uint(indexes), maxOffset))}
-			e.start = int64(min(base, maxOffset) + min(r.uint(offsets), maxOffset))
-			e.length = int64(min(r.uint(lengths), maxOffset))
-			if r.err != nil {
-				return r.err
-			}
-			if f.extents++; f.extents > maxExtents {
-				return &Reject{Code: TooLarge, Reason: "extents of items", Offset: f.in.off, Limit: maxExtents, Actual: maxExtents + 1}
-			}
-			it.extents = append(it.extents, e)
-		}
-		it.implied = lengths == 0 && len(it.extents) > 0
+		it.extents = append(it.extents, e)
 	}
-	return r.close()
+	it.implied = widths[1] == 0 && len(it.extents) > 0
+	return r.err
 }
 
 // itemClaim is a range of the input that an item has as its data.

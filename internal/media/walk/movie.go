@@ -251,7 +251,9 @@ func (f *bmff) finishMovie() error {
 		f.kind = bmffKind{format: QuickTime, mime: "video/quicktime"}
 	}
 	var sound, picture bool
+	var samples int64
 	for _, t := range f.movie.tracks {
+		samples += t.samples
 		switch t.handler {
 		case "soun":
 			sound = true
@@ -264,6 +266,8 @@ func (f *bmff) finishMovie() error {
 		}
 	}
 	switch {
+	case samples == 0:
+		return f.in.Corrupt("a movie without samples")
 	case f.kind.format == MP4 && sound && !picture:
 		f.kind.format, f.kind.mime = M4A, "audio/mp4"
 	case f.kind.format == M4A && !sound:

@@ -156,6 +156,12 @@ func (t *track) readDescriptions(f *bmff, b box) error {
 		switch e.kind {
 		case "gpmd", "camm", "rtmd":
 			t.place = true
+		case "mebx": // Apple's, whose keys are in the description
+			p, err := f.fields(e, min(e.payload(), 4096))
+			if err != nil {
+				return err
+			}
+			t.place = t.place || saysPlace(p)
 		}
 		if visual := t.handler == "vide" || t.handler == "pict" || t.handler == "auxv"; visual {
 			p, err := f.fields(e, 28)
