@@ -23,6 +23,8 @@ const (
 	ReadMetrics     Permission = "metrics.read"
 	ReadDiagnostics Permission = "diagnostics.read"
 
+	UseMedia          Permission = "media.use"
+	ReadRefusals      Permission = "media.refusals.read"
 	UseSignups        Permission = "signups.use"
 	ReadLaunch        Permission = "launch.read"
 	ReadLaunchHistory Permission = "launch.history.read"
@@ -36,9 +38,9 @@ func Roles(p Permission) []Role {
 	switch p {
 	case ReadPublic:
 		return []Role{Public, App, Moderator, Admin}
-	case CheckLimits, UseIdempotency, UseSignups:
+	case CheckLimits, UseIdempotency, UseSignups, UseMedia:
 		return []Role{App, Admin}
-	case ReadViolations, ReadPolicies, ReadOverrides, ReadMetrics, ReadLaunch:
+	case ReadViolations, ReadPolicies, ReadOverrides, ReadMetrics, ReadLaunch, ReadRefusals:
 		return []Role{Moderator, Admin}
 	case WritePolicies, WriteOverrides, ManageKeys, ReadAudit, ReadConfig,
 		ReloadConfig, ReadDiagnostics, ReadLaunchHistory, WriteLaunch, ManageGuests:

@@ -27,6 +27,7 @@ import (
 	"avalo.app/gantry/internal/httpapi"
 	"avalo.app/gantry/internal/idempotency"
 	"avalo.app/gantry/internal/launch"
+	"avalo.app/gantry/internal/media"
 	"avalo.app/gantry/internal/ratelimit"
 	"avalo.app/gantry/internal/store"
 )
@@ -51,6 +52,7 @@ type App struct {
 	hasher *ratelimit.Hasher
 
 	launchHasher *launch.Hasher
+	mediaKey     []byte
 	counters     *memory.Counters
 	limits       *ratelimit.Service
 	access       *access.Service
@@ -58,6 +60,8 @@ type App struct {
 	control      *launch.Control
 	signups      *launch.Signups
 	guests       *launch.Guests
+	media        *media.Service
+	refusals     *prometheus.CounterVec
 	geo          *geoip.Database // nil: none is configured
 	proxies      atomic.Pointer[httpapi.Proxies]
 
@@ -97,7 +101,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (*App, error) {
 	for _, step := range []func(context.Context) error{
 		// The first admin key is made last but for what cannot fail on a valid
 		// configuration: a start that fails later would take it along unseen.
-		a.takeDataDir, a.openStore, a.openCounters, a.openLimits, a.listen, a.openAccess, a.openLaunch, a.openHTTP,
+		a.takeDataDir, a.openStore, a.openCounters, a.openLimits, a.listen, a.openAccess, a.openLaunch, a.openMedia, a.openHTTP,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.unwind(ctx))
@@ -144,7 +148,7 @@ func (a *App) openCounters(ctx context.Context) error {
 	if len(text) < minHashKey {
 		return fmt.Errorf("secrets.hash_key: the key has %d characters and needs at least %d: hashes of addresses under a short key can be guessed", len(text), minHashKey)
 	}
-	a.hasher, a.launchHasher = ratelimit.NewHasher(hashKey(text)), launch.NewHasher(launchHashKey(text))
+	a.hasher, a.launchHasher, a.mediaKey = ratelimit.NewHasher(hashKey(text)), launch.NewHasher(launchHashKey(text)), mediaHashKey(text)
 	fingerprint := a.hasher.Fingerprint()
 	if err := a.db.PinFact(ctx, "hash_key", hex.EncodeToString(fingerprint[:8])); err != nil {
 		return err

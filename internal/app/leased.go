@@ -16,6 +16,9 @@ const (
 	expireName   = "expire signups"
 	expireLease  = 10 * time.Second
 	expirePeriod = time.Second
+	mediaName    = "media quarantine"
+	mediaLease   = 5 * time.Minute
+	mediaPeriod  = 10 * time.Second
 	sweepRows    = 1000 // of one transaction
 )
 
@@ -29,7 +32,11 @@ func (a *App) startLeased(ctx context.Context) {
 				return a.db.PruneViolations(ctx, now.Add(-time.Duration(a.config().RateLimit.ViolationsRetention)), sweepRows, h)
 			}),
 			drain(func() (int64, error) { return a.db.SweepIdempotency(ctx, now, sweepRows, h) }),
+			drain(func() (int64, error) { return a.db.PruneRefusals(ctx, now.Add(-refusalRetention), sweepRows, h) }),
 			drain(func() (int64, error) { return a.db.PruneSignups(ctx, now.Add(-signupRetention), sweepRows, h) }))
+	})
+	a.leased(ctx, mediaName, mediaLease, mediaPeriod, func(ctx context.Context, _ lease.Held) error {
+		return errors.Join(a.media.VerifyAway(ctx), a.media.Collect(ctx))
 	})
 	a.leased(ctx, expireName, expireLease, expirePeriod, func(ctx context.Context, h lease.Held) error {
 		return drain(func() (int64, error) { return a.db.ExpireSignups(ctx, h) })

@@ -252,11 +252,11 @@ func TestMatrix(t *testing.T) {
 // out: a route that changes hands must change here too.
 func TestPermissionsGolden(t *testing.T) {
 	want := map[string]string{
-		"public": "supabaseBefore supabaseAfter firebaseBeforeCreate firebaseBeforeSignIn webhook auditLog callableGetLaunchMode callablePreflight docs getLaunchMode getMaintenance healthCheckGet healthz listErrors livez ofrepEvents ofrepFlag ofrepFlags ofrepPreflight openapi readyz callableHealthCheck",
+		"public": "mediaTypes supabaseBefore supabaseAfter firebaseBeforeCreate firebaseBeforeSignIn webhook auditLog callableGetLaunchMode callablePreflight docs getLaunchMode getMaintenance healthCheckGet healthz listErrors livez ofrepEvents ofrepFlag ofrepFlags ofrepPreflight openapi readyz callableHealthCheck",
 		"app, admin": "beginIdempotent callableCheckGlobalRateLimit callableCheckRateLimit checkRateLimit checkRateLimits completeIdempotent " +
 			"guardGet guardPost peekRateLimit refundRateLimit " +
-			"kratosAfter kratosBefore callableEligibility claimInvite confirmSignup joinWaitlist releaseSignup reserveSignup signupEligibility",
-		"moderator, admin": "getLaunchSettings listLaunchPhases listSignups signupCounts signupDrift getPolicy listOffenders listOverrides listPolicies listViolations metrics",
+			"callableValidateMedia callableVerifyUpload deleteUpload getUpload inspectMedia mediaContent presignUpload uploadMedia validateMedia verifyUpload kratosAfter kratosBefore callableEligibility claimInvite confirmSignup joinWaitlist releaseSignup reserveSignup signupEligibility",
+		"moderator, admin": "listRefusals getLaunchSettings listLaunchPhases listSignups signupCounts signupDrift getPolicy listOffenders listOverrides listPolicies listViolations metrics",
 		"admin": "createKey createOverride deleteOverride getConfig listAuditEntries listKeys proveAuditEntry putPolicy reloadConfig " +
 			"resetPolicy revokeKey " +
 			"addAllowlist approveLaunchOverride callableLaunchHistory callableSetLaunchMode createInvites endMaintenance inviteWaiting leaveWaitlist " +

@@ -90,3 +90,9 @@ func launchHashKey(text string) []byte {
 	sum := sha256.Sum256([]byte("gantry launch hash key v1\x00" + text))
 	return sum[:]
 }
+
+// mediaHashKey derives the key of owners and object names, likewise.
+func mediaHashKey(text string) []byte {
+	sum := sha256.Sum256([]byte("gantry media hash key v1\x00" + text))
+	return sum[:]
+}

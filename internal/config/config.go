@@ -39,6 +39,9 @@ type Config struct {
 	// here: they are changed live, by the API or "gantry mode".
 	Launch Launch `yaml:"launch"`
 
+	// Uploads.
+	Media Media `yaml:"media"`
+
 	origin origin // where values were written; no part of the configuration
 }
 
@@ -285,4 +288,14 @@ type WebhookHook struct {
 	// Signing secrets ("whsec_…"; several are joined by |). Empty: the hook is
 	// off.
 	Secrets Secret `yaml:"secrets" example:"${GANTRY_WEBHOOK_SECRETS}"`
+}
+
+// Media is what uploads need.
+type Media struct {
+	// Bucket for content, as a URL: file:///PATH, s3://NAME?region=…, gs://NAME
+	// or azblob://NAME (parameters as of gocloud.dev). Empty: data_dir/media.
+	Bucket string `yaml:"bucket" example:"s3://avalo-media?region=eu-central-1"`
+	// Whether images lose their metadata (GPS and other), losslessly.
+	// Orientation and colour profile stay.
+	Sanitise bool `yaml:"sanitise" reload:"live" example:"true"`
 }

@@ -91,7 +91,7 @@ func (s *Server) serve(route Route, h http.HandlerFunc, w *recorder, r *http.Req
 		s.fail(w, r, err)
 		return
 	}
-	if r.Body != nil && r.Body != http.NoBody {
+	if r.Body != nil && r.Body != http.NoBody && !route.Large {
 		r.Body = http.MaxBytesReader(w, r.Body, s.d.MaxBody)
 	}
 	key := ""

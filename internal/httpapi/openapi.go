@@ -41,6 +41,7 @@ func (s *Server) openAPIConfig() huma.Config {
 		{"Signups", "Reserve, confirm and release a slot of the day; count them."},
 		{"Guests", "Invites, allowlist and waitlist."},
 		{"Hooks", "Calls of authentication providers around a signup."},
+		{"Media", "Uploads: judged by their bytes, sanitised, stored once."},
 		{"Access", "API keys."},
 		{"Audit", "The tamper-evident log."},
 		{"Operation", "Health, metrics, configuration and documentation."},

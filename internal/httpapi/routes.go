@@ -27,6 +27,9 @@ type Route struct {
 	// InSQL says that the effect commits in the store's own transaction, so
 	// that an idempotency claim can be fenced with it.
 	InSQL bool
+	// Large marks a body that is read as it streams: bounded by what reads it,
+	// and an Idempotency-Key is the handler's own business.
+	Large bool
 	// Hot marks the path that must not allocate: no context, no access log.
 	Hot bool
 	// Streams marks an answer that lasts until the client leaves.
@@ -166,6 +169,27 @@ func routes() []Route {
 		{Method: "POST", Path: "/hooks/kratos/registered", Name: "kratosAfter", Tag: "Hooks", Permission: access.UseSignups,
 			Summary: "Ory Kratos web_hook: confirm after an identity was stored", bind: raw((*Server).kratosAfter)},
 
+		{Method: "POST", Path: "/v1/media/validate", Name: "validateMedia", Tag: "Media", Permission: access.UseMedia,
+			Summary: "Judge a file by its name, type and size, before its bytes", bind: op((*Server).validateMedia)},
+		{Method: "POST", Path: "/v1/media/inspect", Name: "inspectMedia", Tag: "Media", Permission: access.UseMedia, Large: true, out: api.MediaVerdict{},
+			Summary: "Judge a file by its bytes, and keep nothing", bind: raw((*Server).inspectMedia)},
+		{Method: "POST", Path: "/v1/media/uploads", Name: "uploadMedia", Tag: "Media", Permission: access.UseMedia, Large: true, out: api.MediaUpload{}, status: http.StatusCreated,
+			Summary: "Judge a file by its bytes and store it: the body itself, or one file of a form", bind: raw((*Server).uploadMedia)},
+		{Method: "GET", Path: "/v1/media/uploads/{id}", Name: "getUpload", Tag: "Media", Permission: access.UseMedia,
+			Summary: "Read one upload", bind: op((*Server).getUpload)},
+		{Method: "GET", Path: "/v1/media/uploads/{id}/content", Name: "mediaContent", Tag: "Media", Permission: access.UseMedia,
+			Summary: "Read the content of a verified upload", bind: raw((*Server).mediaContent)},
+		{Method: "DELETE", Path: "/v1/media/uploads/{id}", Name: "deleteUpload", Tag: "Media", Permission: access.UseMedia, Mutates: true, status: http.StatusNoContent,
+			Summary: "Delete an upload; its content goes with the last upload of it", bind: op((*Server).deleteUpload)},
+		{Method: "POST", Path: "/v1/media/uploads/presign", Name: "presignUpload", Tag: "Media", Permission: access.UseMedia, status: http.StatusCreated,
+			Summary: "Prepare an upload that goes to the bucket's quarantine directly", bind: op((*Server).presignUpload)},
+		{Method: "POST", Path: "/v1/media/uploads/{id}/verify", Name: "verifyUpload", Tag: "Media", Permission: access.UseMedia,
+			Summary: "Judge an upload in quarantine; what passes becomes public", bind: op((*Server).verifyUpload)},
+		{Method: "GET", Path: "/v1/media/types", Name: "mediaTypes", Tag: "Media", Permission: access.ReadPublic,
+			Summary: "List what may be uploaded", bind: op((*Server).mediaTypes)},
+		{Method: "GET", Path: "/v1/media/refusals", Name: "listRefusals", Tag: "Media", Permission: access.ReadRefusals,
+			Summary: "List the verdict log: uploads that were refused", bind: op((*Server).listRefusals)},
+
 		{Method: "GET", Path: "/v1/keys", Name: "listKeys", Tag: "Access", Permission: access.ManageKeys,
 			Summary: "List API keys", bind: op((*Server).listKeys)},
 		{Method: "POST", Path: "/v1/keys", Name: "createKey", Tag: "Access", Permission: access.ManageKeys, Mutates: true, InSQL: true, status: http.StatusCreated,
@@ -215,6 +239,10 @@ func routes() []Route {
 			Summary: "pack100_admin_getLaunchModeHistory(limit) by the Firebase callable protocol", bind: callable((*Server).callLaunchHistory)},
 		{Method: "POST", Path: "/callable/checkSignupEligibility", Name: "callableEligibility", Tag: "Callable", Permission: access.UseSignups,
 			Summary: "checkSignupEligibility(countryCode, inviteCode, userId) by the Firebase callable protocol", bind: callable((*Server).callEligibility)},
+		{Method: "POST", Path: "/callable/validateMediaUpload", Name: "callableValidateMedia", Tag: "Callable", Permission: access.UseMedia,
+			Summary: "validateMediaUpload(filename, mimeType, size, userId) by the Firebase callable protocol", bind: callable((*Server).callValidateMedia)},
+		{Method: "POST", Path: "/callable/verifyUploadedFile", Name: "callableVerifyUpload", Tag: "Callable", Permission: access.UseMedia,
+			Summary: "verifyUploadedFile(path, userId, mimeType) by the Firebase callable protocol", bind: callable((*Server).callVerifyUpload)},
 		{Method: "OPTIONS", Path: "/callable/{name}", Name: "callablePreflight", Tag: "Callable", Permission: access.ReadPublic,
 			Summary: "CORS preflight of every callable", bind: raw((*Server).preflight)},
 

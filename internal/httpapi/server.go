@@ -16,6 +16,7 @@ import (
 	"avalo.app/gantry/internal/access"
 	"avalo.app/gantry/internal/idempotency"
 	"avalo.app/gantry/internal/launch"
+	"avalo.app/gantry/internal/media"
 	"avalo.app/gantry/internal/ratelimit"
 )
 
@@ -27,6 +28,7 @@ type Deps struct {
 	Launch      *launch.Control
 	Signups     *launch.Signups
 	Guests      *launch.Guests
+	Media       *media.Service
 	Audit       AuditReader
 	AuditLog    http.Handler // serves /audit/log/
 

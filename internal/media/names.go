@@ -123,13 +123,13 @@ func unescape(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {
 		if s[i] == '%' {
-			if v, ok := hex(s[i+1:], 2); ok {
+			if v, ok := hexValue(s[i+1:], 2); ok {
 				b.WriteByte(byte(v))
 				i += 3
 				continue
 			}
 			if i+1 < len(s) && (s[i+1] == 'u' || s[i+1] == 'U') {
-				if v, ok := hex(s[i+2:], 4); ok {
+				if v, ok := hexValue(s[i+2:], 4); ok {
 					b.WriteRune(v) // a lone surrogate becomes U+FFFD
 					i += 6
 					continue
@@ -143,7 +143,7 @@ func unescape(s string) string {
 }
 
 // hex reads n hexadecimal digits.
-func hex(s string, n int) (v rune, ok bool) {
+func hexValue(s string, n int) (v rune, ok bool) {
 	if len(s) < n {
 		return 0, false
 	}

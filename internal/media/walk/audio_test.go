@@ -7,7 +7,7 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"avalo.app/gantry/internal/media/mediatest"
+	"avalo.app/gantry/internal/media/audiotest"
 	"avalo.app/gantry/internal/media/walk"
 )
 
@@ -55,7 +55,7 @@ func (r audioResult) account(t *testing.T, data []byte) (dropped, zeroed int64) 
 }
 
 func TestHonestAudio(t *testing.T) {
-	for _, f := range mediatest.HonestAudio() {
+	for _, f := range audiotest.HonestAudio() {
 		t.Run(f.Name, func(t *testing.T) {
 			got := walkAudio(f.Format, bytes.NewReader(f.Data), false)
 			if got.err != nil {
@@ -88,7 +88,7 @@ func TestHonestAudio(t *testing.T) {
 }
 
 func TestFalseAudio(t *testing.T) {
-	for _, f := range mediatest.FalseAudio() {
+	for _, f := range audiotest.FalseAudio() {
 		t.Run(f.Name, func(t *testing.T) {
 			got := walkAudio(f.Format, bytes.NewReader(f.Data), false)
 			var r *walk.Reject
@@ -104,7 +104,7 @@ func TestFalseAudio(t *testing.T) {
 
 // How the bytes arrive does not matter.
 func TestAudioByteByByte(t *testing.T) {
-	for _, f := range append(mediatest.HonestAudio(), mediatest.FalseAudio()...) {
+	for _, f := range append(audiotest.HonestAudio(), audiotest.FalseAudio()...) {
 		whole := walkAudio(f.Format, bytes.NewReader(f.Data), true)
 		for name, r := range map[string]io.Reader{"one byte": iotest.OneByteReader(bytes.NewReader(f.Data)), "data with EOF": iotest.DataErrReader(bytes.NewReader(f.Data))} {
 			got := walkAudio(f.Format, r, true)
@@ -125,7 +125,7 @@ func message(err error) string {
 // A file cut anywhere is refused, or a shorter one whose bytes are all
 // accounted for.
 func TestAudioCutAnywhere(t *testing.T) {
-	for _, f := range mediatest.HonestAudio() {
+	for _, f := range audiotest.HonestAudio() {
 		step := 1
 		if len(f.Data) > 6000 {
 			step = len(f.Data) / 500
@@ -146,7 +146,7 @@ func TestAudioCutAnywhere(t *testing.T) {
 // A reader that fails is not a broken file.
 func TestAudioReadingErrors(t *testing.T) {
 	broken := errors.New("broken pipe")
-	for _, f := range mediatest.HonestAudio() {
+	for _, f := range audiotest.HonestAudio() {
 		step := max(1, len(f.Data)/300)
 		for n := 0; n <= len(f.Data); n += step {
 			// The error comes once, as some readers do it.
@@ -160,7 +160,7 @@ func TestAudioReadingErrors(t *testing.T) {
 
 // A writer that fails ends the walk.
 func TestAudioWritingErrors(t *testing.T) {
-	for _, f := range mediatest.HonestAudio() {
+	for _, f := range audiotest.HonestAudio() {
 		in := walk.NewInput(bytes.NewReader(f.Data), errWriter{}, walk.Options{Limits: walk.DefaultLimits()})
 		if _, err := walk.WalkerFor(f.Format)(in); !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("%s: %v", f.Name, err)
@@ -173,9 +173,9 @@ type errWriter struct{}
 func (errWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 func TestAudioStepBudget(t *testing.T) {
-	for f, data := range mediatest.LongAudio(1 << 20) {
+	for f, data := range audiotest.LongAudio(1 << 20) {
 		if f == walk.WAV {
-			data = mediatest.RIFF("WAVE", mediatest.WAVFormat(), bytes.Repeat(mediatest.Chunk("PEAK", nil), 500), mediatest.Chunk("data", nil))
+			data = audiotest.RIFF("WAVE", audiotest.WAVFormat(), bytes.Repeat(audiotest.Chunk("PEAK", nil), 500), audiotest.Chunk("data", nil))
 		}
 		l := walk.DefaultLimits()
 		l.MaxSteps = 100
@@ -190,11 +190,11 @@ func TestAudioStepBudget(t *testing.T) {
 
 // Tags and holes cost more than frames: a file full of them is refused soon.
 func TestAudioOfTagsAndHoles(t *testing.T) {
-	fs := mediatest.MP3Frames(3)
+	fs := audiotest.MP3Frames(3)
 	for name, unit := range map[string][]byte{
-		"tags": mediatest.ID3v2(nil, 0, false), "lyrics": mediatest.Join(fs, mediatest.Lyrics3("")), "holes": mediatest.Join(fs, []byte{0}),
+		"tags": audiotest.ID3v2(nil, 0, false), "lyrics": audiotest.Join(fs, audiotest.Lyrics3("")), "holes": audiotest.Join(fs, []byte{0}),
 	} {
-		got := walkAudio(walk.MP3, bytes.NewReader(mediatest.Join(fs, bytes.Repeat(unit, 2000))), false)
+		got := walkAudio(walk.MP3, bytes.NewReader(audiotest.Join(fs, bytes.Repeat(unit, 2000))), false)
 		var r *walk.Reject
 		if !errors.As(got.err, &r) || r.Limit != 1000 || r.Actual != 1001 {
 			t.Errorf("%s: %v", name, got.err)
@@ -205,7 +205,7 @@ func TestAudioOfTagsAndHoles(t *testing.T) {
 // What else a file is does not stay unnoticed: the walk refuses it, drops or
 // zeroes it, or its signature is in what is kept.
 func TestAudioPolyglots(t *testing.T) {
-	for _, p := range mediatest.AudioPolyglots() {
+	for _, p := range audiotest.AudioPolyglots() {
 		for _, sanitise := range []bool{false, true} {
 			got := walkAudio(p.Format, bytes.NewReader(p.Data), sanitise)
 			if got.err != nil || !bytes.Contains(got.out, p.Foreign) {
@@ -224,7 +224,7 @@ func TestAudioPolyglots(t *testing.T) {
 
 // Honest files have no signatures.
 func TestHonestAudioHasNoSignatures(t *testing.T) {
-	for _, f := range mediatest.HonestAudio() {
+	for _, f := range audiotest.HonestAudio() {
 		s := walk.NewSignatures()
 		_, _ = s.Write(f.Data)
 		if name, at, ok := s.Found(); ok {
@@ -264,10 +264,10 @@ func TestSniff(t *testing.T) {
 		{"3gp that is mp4", ftyp("3gp5\x00\x00\x00\x00isom3gp5"), walk.MP4, "video/mp4", true},
 		{"webm", []byte("\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x84webm"), walk.WebM, "video/webm", true},
 		{"matroska", []byte("\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x88matroska"), "", "video/matroska", false},
-		{"flac behind a tag", mediatest.Join(mediatest.ID3v2(nil, 9, false), []byte("fLaC\x00\x00\x00\x22")), "", "audio/flac", false},
-		{"aac behind a tag", mediatest.Join(mediatest.ID3v2(nil, 9, false), mediatest.AAC()), walk.AAC, "audio/aac", true},
-		{"aac behind a long tag", mediatest.Join(mediatest.ID3v2(nil, 9000, false), mediatest.AAC()), walk.MP3, "audio/mpeg", true},
-		{"skeleton first", mediatest.OggPage(3, 0, mediatest.OggFirst, mediatest.Skeleton()), walk.OGG, "audio/ogg", true},
+		{"flac behind a tag", audiotest.Join(audiotest.ID3v2(nil, 9, false), []byte("fLaC\x00\x00\x00\x22")), "", "audio/flac", false},
+		{"aac behind a tag", audiotest.Join(audiotest.ID3v2(nil, 9, false), audiotest.AAC()), walk.AAC, "audio/aac", true},
+		{"aac behind a long tag", audiotest.Join(audiotest.ID3v2(nil, 9000, false), audiotest.AAC()), walk.MP3, "audio/mpeg", true},
+		{"skeleton first", audiotest.OggPage(3, 0, audiotest.OggFirst, audiotest.Skeleton()), walk.OGG, "audio/ogg", true},
 		{"pdf", []byte("%PDF-1.7"), "", "application/pdf", false},
 		{"html", []byte("<html>"), "", "text/html", false},
 	} {
@@ -279,14 +279,14 @@ func TestSniff(t *testing.T) {
 }
 
 func TestAACBehindALongTagIsAAC(t *testing.T) {
-	data := mediatest.Join(mediatest.ID3v2(nil, 9000, false), mediatest.AAC())
+	data := audiotest.Join(audiotest.ID3v2(nil, 9000, false), audiotest.AAC())
 	if got := walkAudio(walk.MP3, bytes.NewReader(data), false); got.err != nil || got.info.Format != walk.AAC || got.info.MIME != "audio/aac" {
 		t.Errorf("%+v, %v", got.info, got.err)
 	}
 }
 
 func fuzzAudio(f *testing.F, format walk.Format) {
-	for _, a := range append(mediatest.HonestAudio(), mediatest.FalseAudio()...) {
+	for _, a := range append(audiotest.HonestAudio(), audiotest.FalseAudio()...) {
 		if a.Format == format && len(a.Data) < 20_000 {
 			f.Add(a.Data, true)
 			f.Add(a.Data, false)
@@ -311,7 +311,7 @@ func FuzzWAV(f *testing.F) { fuzzAudio(f, walk.WAV) }
 func FuzzOGG(f *testing.F) { fuzzAudio(f, walk.OGG) }
 
 func FuzzSniff(f *testing.F) {
-	for _, a := range mediatest.HonestAudio() {
+	for _, a := range audiotest.HonestAudio() {
 		f.Add(a.Data[:min(len(a.Data), walk.SniffLen)])
 	}
 	f.Fuzz(func(t *testing.T, head []byte) {
@@ -323,7 +323,7 @@ func FuzzSniff(f *testing.F) {
 }
 
 func BenchmarkAudio(b *testing.B) {
-	for f, data := range mediatest.LongAudio(8 << 20) {
+	for f, data := range audiotest.LongAudio(8 << 20) {
 		b.Run(string(f), func(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
@@ -338,7 +338,7 @@ func BenchmarkAudio(b *testing.B) {
 }
 
 func BenchmarkSniff(b *testing.B) {
-	head := mediatest.MP3()
+	head := audiotest.MP3()
 	for b.Loop() {
 		walk.Sniff(head)
 	}

@@ -21,6 +21,7 @@ type Input struct {
 	steps   int64
 	parts   []Part
 	tally   Tally
+	cut     bool // the file ended where more was needed
 	patches []Patch
 	zeros   [4096]byte
 }
@@ -80,6 +81,7 @@ func (in *Input) Window() ([]byte, error) {
 func (in *Input) Need(n int) ([]byte, error) {
 	b, err := in.Peek(n)
 	if err == io.EOF {
+		in.cut = true
 		return nil, in.Corrupt("the file ends within a %d-byte field", n)
 	}
 	return b, err
@@ -115,6 +117,7 @@ func (in *Input) Take(n int64, fate Fate) error {
 	}
 	k, err := in.UpTo(n, fate)
 	if err == nil && k < n {
+		in.cut = true
 		err = in.Corrupt("the file ends %d bytes before the end of a part of %d", n-k, n)
 	}
 	return err
@@ -165,14 +168,6 @@ func (in *Input) settle(b []byte, fate Fate) error {
 	return err
 }
 
-// Replace consumes as many bytes as b has and passes b on instead.
-func (in *Input) Replace(b []byte) error {
-	if err := in.Drop(int64(len(b))); err != nil {
-		return err
-	}
-	return in.Emit(b)
-}
-
 // Emit writes bytes that are not of the file to the output.
 func (in *Input) Emit(b []byte) error {
 	in.tally.Emitted += int64(len(b))
@@ -188,4 +183,12 @@ func (in *Input) Note(offset, length int64, what string, fate Fate) {
 	if len(in.parts) < maxParts {
 		in.parts = append(in.parts, Part{Offset: offset, Length: length, What: what, Fate: fate})
 	}
+}
+
+// Replace consumes as many bytes as b has and passes b on instead.
+func (in *Input) Replace(b []byte) error {
+	if err := in.Drop(int64(len(b))); err != nil {
+		return err
+	}
+	return in.Emit(b)
 }

@@ -322,6 +322,7 @@ func (j *jpegPicture) scan(size int64) error {
 	for {
 		w, err := in.Window()
 		if err == io.EOF {
+			in.cut = true
 			return in.Corrupt("the file ends within a scan")
 		}
 		if err != nil {
@@ -340,6 +341,9 @@ func (j *jpegPicture) scan(size int64) error {
 }
 
 func (j *jpegPicture) scanHeader(b []byte) error {
+	if len(b) == 0 {
+		return j.in.Corrupt("an empty scan header")
+	}
 	n := int(b[0])
 	if n < 1 || n > len(j.components) || len(b) != 4+2*n {
 		return j.in.Corrupt("a scan header of %d bytes for %d components", len(b), n)

@@ -56,7 +56,7 @@ const (
 // recognise says what begins at an offset, of which b is what can be seen.
 func (j *jpegPicture) recognise(b []byte, at int64) jpegTrailer {
 	switch {
-	case bytes.HasPrefix(b, []byte{0xFF, jpegSOI, 0xFF}) && (j.gainMap || slices.Contains(j.mpf, at)):
+	case bytes.HasPrefix(b, []byte{0xFF, jpegSOI}) && (j.gainMap || slices.Contains(j.mpf, at)):
 		return jpegFurther
 	case len(b) >= 16 && string(b[4:8]) == "ftyp" && binary.BigEndian.Uint32(b) >= 16 && binary.BigEndian.Uint32(b) <= 1024:
 		return jpegMovie
@@ -157,8 +157,8 @@ func (j *jpegPicture) begun(b []byte, n int, at int64) int {
 	return 0
 }
 
-// picture consumes a further picture. A broken one is kept as far as it was
-// read, and nothing after it.
+// picture consumes a further picture. A broken one is kept as far as it is
+// sound, and nothing after it.
 func (j *jpegPicture) picture() (what string, whole bool, err error) {
 	p := &jpegPicture{in: j.in, fate: j.extra(), further: true, adobe: -1}
 	err = p.walk()
@@ -167,6 +167,11 @@ func (j *jpegPicture) picture() (what string, whole bool, err error) {
 		what = "gain map"
 	}
 	if r := (*Reject)(nil); errors.As(err, &r) {
+		j.mpf = nil
+		if j.in.cut { // by the end of the file, so that what is left belongs to it
+			_, err := j.in.Rest(p.fate)
+			return "incomplete " + what, true, err
+		}
 		return "broken " + what, false, nil
 	}
 	return what, true, err

@@ -1,6 +1,6 @@
-// Package mediatest builds media files for tests, byte by byte: small, valid,
+// Package audiotest builds media files for tests, byte by byte: small, valid,
 // odd but honest, and hostile ones. Nothing in it was downloaded.
-package mediatest
+package audiotest
 
 import (
 	"bytes"

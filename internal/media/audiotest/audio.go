@@ -1,4 +1,6 @@
-package mediatest
+// Package audiotest builds files of sound for tests: every container and tail,
+// and polyglots. No file comes from elsewhere.
+package audiotest
 
 import (
 	"archive/zip"

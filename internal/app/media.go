@@ -1,0 +1,60 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"avalo.app/gantry/internal/blob"
+	"avalo.app/gantry/internal/fault"
+	"avalo.app/gantry/internal/httpapi"
+	"avalo.app/gantry/internal/media"
+	"avalo.app/gantry/internal/media/walk"
+	"avalo.app/gantry/internal/ratelimit"
+)
+
+// refusalRetention is how long the verdict log is kept.
+const refusalRetention = 90 * 24 * time.Hour
+
+// mediaUpload is the action that uploads are counted under.
+const mediaUpload = "MEDIA_UPLOAD"
+
+func (a *App) openMedia(ctx context.Context) error {
+	url := a.config().Media.Bucket
+	if url == "" {
+		var err error
+		if url, err = blob.Dir(a.path("media")); err != nil {
+			return err
+		}
+	}
+	bucket, err := blob.Open(ctx, url)
+	if err != nil {
+		return fmt.Errorf("media.bucket: %w", err)
+	}
+	a.onStop("media bucket", func(context.Context) error { return bucket.Close() })
+	spool := a.path("spool")
+	if err := os.MkdirAll(spool, 0o700); err != nil {
+		return fmt.Errorf("data_dir: %w", err)
+	}
+	a.refusals = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gantry_media_refused_total", Help: "Files that were refused, by flow and code."}, []string{"flow", "code"})
+	a.registry.MustRegister(a.refusals)
+	a.media = media.New(media.Options{
+		Inspector: &media.Inspector{Walk: walk.DefaultLimits(), Sanitise: func() bool { return a.config().Media.Sanitise }},
+		Bucket:    bucket, Store: a.db, Take: a.takeUpload, Key: a.mediaKey, Spool: spool, Now: a.o.Now,
+		AcceptUnscanned: func() bool { return true },
+		Refused:         func(flow string, code fault.Code) { a.refusals.WithLabelValues(flow, string(code)).Inc() },
+	})
+	return a.media.Sweep()
+}
+
+// takeUpload charges one upload to the user.
+func (a *App) takeUpload(ctx context.Context, user string) error {
+	v, err := a.limits.Check(ctx, ratelimit.Request{Action: mediaUpload, Subject: ratelimit.Subject{User: user}})
+	if err == nil && !v.Allowed {
+		err = httpapi.Limited(v, 1)
+	}
+	return err
+}

@@ -1,0 +1,166 @@
+// Package blob keeps media in a bucket: a local directory, S3, Google Cloud
+// Storage or Azure, by the bucket's URL.
+package blob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"gocloud.dev/blob"
+	_ "gocloud.dev/blob/azureblob" // azblob://
+	_ "gocloud.dev/blob/fileblob"  // file://
+	_ "gocloud.dev/blob/gcsblob"   // gs://
+	_ "gocloud.dev/blob/s3blob"    // s3://
+	"gocloud.dev/gcerrors"
+
+	"avalo.app/gantry/internal/fault"
+	"avalo.app/gantry/internal/media"
+)
+
+// Bucket implements media.Bucket.
+type Bucket struct {
+	b   *blob.Bucket
+	dir string // of a local bucket
+}
+
+// Dir is the URL of a local directory, which is made if it is missing.
+func Dir(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(abs)}).String(), nil
+}
+
+// Open opens the bucket of a URL: file:///PATH, s3://NAME?region=…, gs://NAME
+// or azblob://NAME, with the parameters of gocloud.dev. It makes no request.
+func Open(ctx context.Context, bucket string) (*Bucket, error) {
+	u, err := url.Parse(bucket)
+	if err != nil || u.Scheme == "" {
+		return nil, errors.New("a bucket is a URL such as file:///var/lib/gantry/media, s3://NAME?region=eu-central-1, gs://NAME or azblob://NAME")
+	}
+	out := &Bucket{}
+	if u.Scheme == "file" {
+		out.dir = filepath.FromSlash(u.Path)
+		if err := os.MkdirAll(out.dir, 0o700); err != nil {
+			return nil, err
+		}
+		q := u.Query()
+		q.Set("metadata", "skip")   // keys carry all that is needed
+		q.Set("no_tmp_dir", "true") // a rename within one file system
+		u.RawQuery = q.Encode()
+	}
+	if out.b, err = blob.OpenBucket(ctx, u.String()); err != nil {
+		return nil, fmt.Errorf("open the bucket: %w", err)
+	}
+	return out, nil
+}
+
+// Close releases the bucket.
+func (b *Bucket) Close() error { return b.b.Close() }
+
+// Put implements media.Bucket.
+func (b *Bucket) Put(ctx context.Context, key, mime string, r io.Reader) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w, err := b.b.NewWriter(ctx, key, &blob.WriterOptions{ContentType: mime})
+	if err != nil {
+		return coded("blob.Put", err)
+	}
+	if _, err := io.Copy(w, r); err != nil {
+		cancel() // closing then gives the object up
+		return coded("blob.Put", errors.Join(err, w.Close()))
+	}
+	if err := w.Close(); err != nil {
+		return coded("blob.Put", err)
+	}
+	return b.sync(key)
+}
+
+// sync makes a local object durable, which the driver does not.
+func (b *Bucket) sync(key string) error {
+	if b.dir == "" {
+		return nil
+	}
+	path := filepath.Join(b.dir, filepath.FromSlash(key))
+	for p := path; len(p) >= len(b.dir); p = filepath.Dir(p) {
+		f, err := os.Open(p)
+		if err != nil {
+			return coded("blob.Put", err)
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return coded("blob.Put", err)
+		}
+	}
+	return nil
+}
+
+// Open implements media.Bucket.
+func (b *Bucket) Open(ctx context.Context, key string) (io.ReadCloser, media.Blob, error) {
+	r, err := b.b.NewReader(ctx, key, nil)
+	if err != nil {
+		return nil, media.Blob{}, coded("blob.Open", err)
+	}
+	return r, media.Blob{Key: key, Size: r.Size(), At: r.ModTime()}, nil
+}
+
+// Delete implements media.Bucket.
+func (b *Bucket) Delete(ctx context.Context, key string) error {
+	err := b.b.Delete(ctx, key)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return nil
+	}
+	return coded("blob.Delete", err)
+}
+
+// List implements media.Bucket.
+func (b *Bucket) List(ctx context.Context, prefix string, fn func(media.Blob) error) error {
+	it := b.b.List(&blob.ListOptions{Prefix: prefix})
+	for {
+		o, err := it.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return coded("blob.List", err)
+		}
+		if err := fn(media.Blob{Key: o.Key, Size: o.Size, At: o.ModTime}); err != nil {
+			return err
+		}
+	}
+}
+
+// Presign implements media.Bucket.
+func (b *Bucket) Presign(ctx context.Context, key, mime string, size int64, ttl time.Duration) (string, map[string]string, error) {
+	headers := map[string]string{"Content-Type": mime}
+	signed, err := b.b.SignedURL(ctx, key, &blob.SignedURLOptions{Method: "PUT", Expiry: ttl, ContentType: mime, BeforeSign: func(as func(any) bool) error {
+		var in *s3.PutObjectInput
+		if as(&in) {
+			in.ContentLength = &size // signed: a longer body is refused by the bucket
+			headers["Content-Length"] = fmt.Sprint(size)
+		}
+		return nil
+	}})
+	if gcerrors.Code(err) == gcerrors.Unimplemented {
+		return "", nil, fault.New(fault.Conflict, "blob.Presign", "this bucket cannot be written to by others: a local directory takes uploads through POST /v1/media/uploads")
+	}
+	return signed, headers, coded("blob.Presign", err)
+}
+
+// coded gives an error of the bucket its code.
+func coded(op string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case gcerrors.Code(err) == gcerrors.NotFound:
+		return &fault.Error{Code: fault.NotFound, Op: op, Msg: "there is no such object", Err: err}
+	}
+	return &fault.Error{Code: fault.ServiceDegraded, Op: op, Msg: "the bucket does not answer now: try again in a moment", Err: err}
+}

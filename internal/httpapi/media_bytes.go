@@ -1,0 +1,199 @@
+package httpapi
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"time"
+
+	"avalo.app/gantry/internal/fault"
+	"avalo.app/gantry/internal/idempotency"
+	"avalo.app/gantry/internal/media"
+)
+
+// stall is how long an upload may stand still.
+const stall = 30 * time.Second
+
+// patient reads a body as long as it moves: the server's own limit is for
+// requests that fit into memory.
+type patient struct {
+	io.ReadCloser
+	c *http.ResponseController
+}
+
+func (p patient) Read(b []byte) (int, error) {
+	_ = p.c.SetReadDeadline(time.Now().Add(stall)) // a test's recorder has none
+	return p.ReadCloser.Read(b)
+}
+
+// incoming is the file of a request.
+type incoming struct {
+	media.Declared
+	owner string
+	body  io.Reader
+	rest  func() error // what follows the file is no part of it
+}
+
+// readUpload finds the file: the body itself, named by the parameters userId
+// and filename; or the one file of a multipart form, whose field userId comes
+// before it.
+func readUpload(w http.ResponseWriter, r *http.Request) (incoming, error) {
+	r.Body = patient{r.Body, http.NewResponseController(w)}
+	q := r.URL.Query()
+	in := incoming{owner: q.Get("userId"), body: r.Body, Declared: media.Declared{Name: q.Get("filename"), MIME: r.Header.Get("Content-Type"), Size: r.ContentLength},
+		rest: func() error { return nil }}
+	if essence, _, _ := mime.ParseMediaType(in.MIME); essence != "multipart/form-data" {
+		return in, nil
+	}
+	form, err := r.MultipartReader()
+	if err != nil {
+		return in, formError(err)
+	}
+	return in, in.fromForm(form)
+}
+
+func formError(err error) error {
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return &fault.Error{Code: fault.InvalidArgument, Op: "httpapi.upload", Err: err, Msg: "the form is broken or has no file: send one part with a filename",
+		Detail: fault.Field{Field: "body", Problem: "no file"}}
+}
+
+// maxField bounds a form's field beside the file, in bytes.
+const maxField = 1024
+
+func (in *incoming) fromForm(form *multipart.Reader) error {
+	for {
+		part, err := form.NextRawPart()
+		if err != nil {
+			return formError(err)
+		}
+		if part.FileName() == "" && part.FormName() == "userId" {
+			b, err := io.ReadAll(io.LimitReader(part, maxField))
+			if err != nil {
+				return formError(err)
+			}
+			in.owner = string(b)
+			continue
+		}
+		if part.FileName() == "" {
+			continue
+		}
+		in.Declared = media.Declared{Name: rawName(part), MIME: part.Header.Get("Content-Type"), Size: -1}
+		in.body, in.rest = part, func() error {
+			if _, err := form.NextRawPart(); err != io.EOF {
+				return fault.Invalid("httpapi.upload", fault.Field{Field: "body", Problem: "more than one part after the file"}, "send one file a request, as the form's last part")
+			}
+			return nil
+		}
+		return nil
+	}
+}
+
+// rawName is the file's name as it was sent: Part.FileName takes a part of it.
+func rawName(p *multipart.Part) string {
+	_, params, err := mime.ParseMediaType(p.Header.Get("Content-Disposition"))
+	if err != nil {
+		return p.FileName()
+	}
+	return params["filename"]
+}
+
+// inspectMedia judges a file and keeps nothing.
+func (s *Server) inspectMedia(w http.ResponseWriter, r *http.Request) {
+	in, err := readUpload(w, r)
+	if err == nil {
+		var got *media.Received
+		if got, err = s.d.Media.Inspect(r.Context(), in.owner, in.Declared, in.body); err == nil {
+			got.Close()
+			if err = in.rest(); err == nil {
+				writeJSON(w, http.StatusOK, "application/json", verdictOut(got.Verdict, got.Scanned))
+				return
+			}
+		}
+	}
+	s.refuseUpload(w, r, err)
+}
+
+// uploadMedia judges a file and stores it.
+func (s *Server) uploadMedia(w http.ResponseWriter, r *http.Request) {
+	in, err := readUpload(w, r)
+	if err == nil {
+		err = s.d.Media.Charge(r.Context(), in.owner)
+	}
+	var got *media.Received
+	if err == nil {
+		got, err = s.d.Media.Receive(r.Context(), in.owner, "upload", in.Declared, in.body)
+	}
+	if err != nil {
+		s.refuseUpload(w, r, err)
+		return
+	}
+	defer got.Close()
+	if err := in.rest(); err != nil {
+		s.refuseUpload(w, r, err)
+		return
+	}
+	s.keepUpload(w, r, got)
+}
+
+// keepUpload stores what passed, once for each Idempotency-Key. Its
+// fingerprint is the content's: a body of this size is not read twice.
+func (s *Server) keepUpload(w http.ResponseWriter, r *http.Request, got *media.Received) {
+	ctx, tee := r.Context(), &capture{recorder: &recorder{ResponseWriter: w}}
+	key := r.Header.Get("Idempotency-Key")
+	var claim idempotency.Claim
+	if key != "" {
+		d, err := s.d.Idempotency.Claim(ctx, idempotency.Request{Scope: callerOf(ctx).principal.ID + " uploadMedia", Key: key, InSQL: true,
+			Fingerprint: fingerprint(r, []byte(got.SHA256))})
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		if d.State == idempotency.Replay {
+			s.replay(w, d.Answer)
+			return
+		}
+		claim, ctx = d.Claim, idempotency.With(ctx, d.Claim)
+	}
+	u, err := got.Keep(ctx, "")
+	if err != nil {
+		s.fail(tee, r, err)
+	} else {
+		out := uploadOut(u)
+		out.Verdict = new(verdictOut(got.Verdict, got.Scanned))
+		writeJSON(tee, http.StatusCreated, "application/json", out)
+	}
+	if key != "" {
+		s.keep(ctx, Route{InSQL: true}, claim, tee)
+	}
+}
+
+// drained is how much of a refused body is read, so that a client that sends
+// before it reads gets the answer.
+const drained = 32 << 20
+
+// refuseUpload answers why a file was refused.
+func (s *Server) refuseUpload(w http.ResponseWriter, r *http.Request, err error) {
+	_, _ = io.CopyN(io.Discard, r.Body, drained) // what does not come needs no reading
+	s.fail(w, r, err)
+}
+
+// mediaContent reads a verified upload.
+func (s *Server) mediaContent(w http.ResponseWriter, r *http.Request) {
+	u, body, err := s.d.Media.Open(r.Context(), r.PathValue("id"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	defer body.Close()
+	h := w.Header()
+	h.Set("Content-Type", u.Object.MIME)
+	h.Set("Cache-Control", "private, no-store")
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": u.Name}))
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	_, _ = io.Copy(w, body) // the caller may be gone
+}

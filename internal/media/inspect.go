@@ -1,0 +1,202 @@
+package media
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"avalo.app/gantry/internal/fault"
+	"avalo.app/gantry/internal/media/walk"
+)
+
+// Declared is what an uploader says of a file.
+type Declared struct {
+	Name string
+	MIME string // "" or application/octet-stream if it does not say
+	Size int64  // -1 if it does not say
+}
+
+// Verdict is what the bytes say. Sizes are in bytes.
+type Verdict struct {
+	Name     string // safe, with the extension of the content
+	Type     Type   // of the content
+	MIME     string // that was detected; also of what is not allowed
+	Declared string // the declared type, canonical; "" for none
+	Size     int64  // of the original
+	Stored   int64  // of what remains after sanitising
+	SHA256   string // of the original, in hex
+	Info     walk.Info
+}
+
+// sniffLen is how many bytes a sniff wants.
+const sniffLen = 3072
+
+// Inspector judges files. It is safe for concurrent use.
+type Inspector struct {
+	Walk     walk.Limits
+	Sanitise func() bool // whether images lose their metadata; asked per file
+}
+
+const opInspect = "media.Inspect"
+
+// Inspect reads a file to its end and judges it while the bytes stream by;
+// what remains of it goes to out. The verdict is ready when r ends: memory
+// does not grow with the file. It fails with the code of the first rule that
+// refuses, or with the error of reading or writing; the verdict then holds
+// what was known by then.
+//
+// What Info.Patches names must still be written over what out received.
+func (i *Inspector) Inspect(ctx context.Context, d Declared, r io.Reader, out io.Writer) (Verdict, error) {
+	src := &source{ctx: ctx, r: r, hash: sha256.New(), limit: Video.MaxSize(), class: Video}
+	br := bufio.NewReaderSize(src, sniffLen)
+	head, err := br.Peek(sniffLen)
+	if err != nil && err != io.EOF {
+		return Verdict{}, src.cause(err)
+	}
+	v, err := kind(d, head)
+	if err != nil {
+		return v, err
+	}
+	src.limit, src.class = v.Type.Class.MaxSize(), v.Type.Class
+	seen := walk.NewSignatures()
+	kept := &counted{w: io.MultiWriter(out, seen)}
+	in := walk.NewInput(br, kept, walk.Options{Limits: i.Walk, Sanitise: i.Sanitise()})
+	v.Info, err = walk.For(v.Type.Format)(in)
+	v.Size, v.Stored = src.n, kept.n
+	if err == nil {
+		_, err = io.Copy(io.Discard, br) // a walker reads everything; this is the proof
+	}
+	if err != nil {
+		return v, src.cause(rejected(err))
+	}
+	if name, at, ok := seen.Found(); ok {
+		return v, rejected(&walk.Reject{Code: walk.Mismatch, Reason: "it holds what looks like " + name, Offset: at})
+	}
+	v.SHA256 = hex.EncodeToString(src.hash.Sum(nil))
+	return v, v.settle(d)
+}
+
+// kind judges name and type by the first bytes.
+func kind(d Declared, head []byte) (Verdict, error) {
+	v := Verdict{Declared: CanonicalMIME(d.MIME)}
+	f, mime, ok := walk.Sniff(head)
+	v.MIME = mime
+	var err error
+	if v.Name, err = CleanName(d.Name, f); err != nil {
+		return v, err
+	}
+	if !ok {
+		e := fault.New(fault.MIMETypeNotAllowed, opInspect, "the content is %s, which is not accepted", shown(mime))
+		e.Detail = fault.Field{Field: "file", Problem: "not allowed", Actual: shown(mime), Allowed: AllowedMIME()}
+		return v, e
+	}
+	v.Type, _ = TypeOf(f)
+	if d.Size > v.Type.Class.MaxSize() {
+		return v, TooLarge(v.Type.Class, d.Size)
+	}
+	return v, nil
+}
+
+// settle judges what only the whole file tells: its exact type, and its size.
+func (v *Verdict) settle(d Declared) error {
+	v.Type, _ = TypeOf(v.Info.Format)
+	v.MIME = v.Type.MIME
+	if _, known := TypeNamed(d.MIME); !known && !Undeclared(d.MIME) {
+		e := fault.New(fault.MIMETypeNotAllowed, opInspect, "the file was declared as %s, which is not accepted", shown(d.MIME))
+		e.Detail = fault.Field{Field: "mimeType", Problem: "not allowed", Actual: shown(d.MIME), Allowed: AllowedMIME()}
+		return e
+	}
+	if !Agrees(d.MIME, v.Type.Format) {
+		e := fault.New(fault.ContentMismatch, opInspect, "the file was declared as %s, and its content is %s", v.Declared, v.MIME)
+		e.Detail = fault.Field{Field: "mimeType", Problem: "not the content", Limit: v.MIME, Actual: v.Declared}
+		return e
+	}
+	if v.Size > v.Type.Class.MaxSize() {
+		return TooLarge(v.Type.Class, v.Size)
+	}
+	if d.Size >= 0 && v.Size != d.Size {
+		return fault.Invalid(opInspect, fault.Field{Field: "size", Problem: "not as declared", Limit: d.Size, Actual: v.Size},
+			"the upload has %d bytes and was declared with %d", v.Size, d.Size)
+	}
+	var err error
+	v.Name, err = CleanName(v.Name, v.Type.Format)
+	return err
+}
+
+// rejected gives a walker's verdict its code.
+func rejected(err error) error {
+	var r *walk.Reject
+	if !errors.As(err, &r) {
+		return err
+	}
+	f := fault.New(fault.Code(r.Code), opInspect, "%s (at byte %d)", r.Reason, r.Offset)
+	d := fault.Field{Field: "file", Problem: r.Reason}
+	if r.Limit != 0 {
+		d.Limit, d.Actual = r.Limit, r.Actual
+	}
+	f.Detail = d
+	return f
+}
+
+// source reads an upload: it counts, hashes, and stops at the class's limit.
+type source struct {
+	ctx    context.Context
+	r      io.Reader
+	hash   hash.Hash
+	n      int64
+	limit  int64
+	class  Class
+	over   bool
+	failed error
+}
+
+func (s *source) Read(b []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		s.failed = err
+		return 0, err
+	}
+	n, err := s.r.Read(b)
+	s.n += int64(n)
+	s.hash.Write(b[:n])
+	if s.n > s.limit {
+		s.over = true
+		return n, errOver
+	}
+	if err != nil && err != io.EOF {
+		s.failed = err
+	}
+	return n, err
+}
+
+var errOver = errors.New("media: over the limit")
+
+// cause prefers what went wrong with reading over what the walker made of it.
+func (s *source) cause(err error) error {
+	switch {
+	case s.over:
+		return TooLarge(s.class, s.n)
+	case s.failed != nil && s.ctx.Err() != nil:
+		return s.ctx.Err()
+	case s.failed != nil:
+		return &fault.Error{Code: fault.InvalidArgument, Op: opInspect, Err: s.failed, Msg: fmt.Sprintf("the upload broke off after %d bytes: send it again", s.n),
+			Detail: fault.Field{Field: "body", Problem: "broken off", Actual: s.n}}
+	}
+	return err
+}
+
+// counted counts what passes.
+type counted struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n += int64(n)
+	return n, err
+}

@@ -1,0 +1,217 @@
+package media
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"avalo.app/gantry/internal/fault"
+)
+
+// The prefixes of keys in quarantine. Nothing under them is public.
+const (
+	quarantinePresigned = "quarantine/presigned/"
+	// QuarantineAway is where a host puts uploads while Gantry is away; see
+	// AwayKey.
+	QuarantineAway = "quarantine/away/"
+)
+
+// AwayKey is the key under which a host puts an upload into quarantine while
+// Gantry is away. Owner and name travel in the key, so that the bucket needs
+// no metadata; id is random.
+func AwayKey(owner, id, name string) string {
+	enc := base64.RawURLEncoding
+	if len(name) > 200 {
+		name = name[len(name)-200:] // the extension is at the end
+	}
+	return QuarantineAway + enc.EncodeToString([]byte(owner)) + "/" + id + "/" + enc.EncodeToString([]byte(name))
+}
+
+// parseAway is the inverse of AwayKey.
+func parseAway(key string) (owner, name string, ok bool) {
+	parts := strings.Split(strings.TrimPrefix(key, QuarantineAway), "/")
+	if len(parts) != 3 {
+		return "", "", false
+	}
+	enc := base64.RawURLEncoding
+	o, err1 := enc.DecodeString(parts[0])
+	n, err2 := enc.DecodeString(parts[2])
+	return string(o), string(n), err1 == nil && err2 == nil && checkOwner(string(o)) == nil
+}
+
+// Presigned is a place in quarantine that accepts one PUT.
+type Presigned struct {
+	Upload
+	URL     string
+	Headers map[string]string // that the PUT must send
+	Expires time.Time
+}
+
+// presignTTL is how long a presigned URL accepts the upload.
+const presignTTL = 15 * time.Minute
+
+// Presign prepares an upload that goes to the bucket directly. It lands in
+// quarantine; Verify judges it.
+func (s *Service) Presign(ctx context.Context, owner string, d Declared) (Presigned, error) {
+	if err := checkOwner(owner); err != nil {
+		return Presigned{}, err
+	}
+	m, err := ValidateMetadata(d.Name, d.MIME, d.Size)
+	if err != nil {
+		return Presigned{}, s.note(ctx, owner, "presign", d, Verdict{}, err)
+	}
+	now := s.o.Now().UTC().Truncate(time.Microsecond)
+	u := Upload{ID: newID(), Owner: owner, State: Quarantined, Name: m.Filename, Declared: m.Type.MIME, Size: d.Size, CreatedAt: now, Scanned: Unscanned}
+	u.Quarantine = quarantinePresigned + s.ownerPath(owner) + "/" + u.ID
+	url, headers, err := s.o.Bucket.Presign(ctx, u.Quarantine, m.Type.MIME, d.Size, presignTTL)
+	if err != nil {
+		return Presigned{}, away(err)
+	}
+	u, err = s.o.Store.Quarantine(ctx, u)
+	return Presigned{Upload: u, URL: url, Headers: headers, Expires: now.Add(presignTTL)}, err
+}
+
+// Verify judges an upload in quarantine. If its bytes pass, exactly the bytes
+// that were read become public, whatever is written to quarantine meanwhile;
+// if not, nothing of it stays, but for an entry in the verdict log. Verifying
+// again returns the upload as it is.
+func (s *Service) Verify(ctx context.Context, id string) (Upload, error) {
+	u, err := s.o.Store.MediaUpload(ctx, id)
+	if err != nil || u.State == Verified {
+		return u, err
+	}
+	body, _, err := s.o.Bucket.Open(ctx, u.Quarantine)
+	if fault.CodeOf(err) == fault.NotFound && err != nil {
+		return u, fault.New(fault.Conflict, "media.Verify", "nothing has arrived in quarantine for this upload yet: PUT it to the presigned URL first")
+	}
+	if err != nil {
+		return u, away(err)
+	}
+	defer body.Close()
+	d := Declared{Name: u.Name, MIME: u.Declared, Size: -1}
+	if strings.HasPrefix(u.Quarantine, quarantinePresigned) {
+		d.Size = u.Size
+	}
+	got, err := s.receive(ctx, d, body)
+	if err != nil {
+		return u, s.reject(ctx, u, d, got.Verdict, err)
+	}
+	defer got.Close()
+	got.owner, got.flow = u.Owner, "verify"
+	// The bytes that passed are those that were read: they lie in the spool.
+	done, err := got.Keep(ctx, u.ID)
+	if err != nil {
+		return u, err
+	}
+	if err := s.o.Bucket.Delete(ctx, u.Quarantine); err != nil {
+		return done, nil //nolint:nilerr // the upload is public; what is left in quarantine is swept
+	}
+	return done, nil
+}
+
+// reject removes a refused upload from quarantine. What is not about the
+// file leaves it there.
+func (s *Service) reject(ctx context.Context, u Upload, d Declared, v Verdict, err error) error {
+	code := fault.CodeOf(err)
+	if !Refuses(code) && code != fault.InvalidArgument { // not as long as declared
+		return err
+	}
+	r := s.refusal(u.Owner, "verify", d, v, err)
+	s.o.Refused("verify", code)
+	if _, derr := s.o.Store.DropUpload(ctx, u.ID, &r); derr != nil && fault.CodeOf(derr) != fault.NotFound {
+		return errors.Join(err, derr)
+	}
+	if derr := s.o.Bucket.Delete(ctx, u.Quarantine); derr != nil {
+		return errors.Join(err, derr)
+	}
+	return err
+}
+
+// The ages at which the collector looks at what was left.
+const (
+	awayAge      = 30 * time.Second // a host may still be writing a younger one
+	abandonedAge = 24 * time.Hour   // of a presigned upload that nobody verified
+	pendingAge   = 6 * time.Hour    // of an object whose upload never finished
+	sweepBatch   = 100
+)
+
+// VerifyAway judges what hosts put into quarantine while Gantry was away. It
+// deletes nothing that was not judged.
+func (s *Service) VerifyAway(ctx context.Context) error {
+	var keys []Blob
+	err := s.o.Bucket.List(ctx, QuarantineAway, func(b Blob) error {
+		if s.o.Now().Sub(b.At) > awayAge {
+			keys = append(keys, b)
+		}
+		if len(keys) == sweepBatch {
+			return io.EOF
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	var errs []error
+	for _, b := range keys {
+		errs = append(errs, s.verifyAway(ctx, b))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Service) verifyAway(ctx context.Context, b Blob) error {
+	owner, name, ok := parseAway(b.Key)
+	if !ok {
+		return nil // not a host's: somebody else's object is left alone
+	}
+	now := s.o.Now().UTC().Truncate(time.Microsecond)
+	u, err := s.o.Store.Quarantine(ctx, Upload{ID: newID(), Owner: owner, State: Quarantined, Name: name, Size: b.Size, Quarantine: b.Key, CreatedAt: now, Scanned: Unscanned})
+	if err != nil {
+		return err
+	}
+	if u.State == Verified { // all but the last step was done
+		return s.o.Bucket.Delete(ctx, b.Key)
+	}
+	_, err = s.Verify(ctx, u.ID)
+	if Refuses(fault.CodeOf(err)) || fault.CodeOf(err) == fault.InvalidArgument {
+		return nil // judged
+	}
+	return err
+}
+
+// Collect removes what was left behind: objects that nothing refers to, and
+// presigned uploads that never arrived. One that did arrive is judged first.
+func (s *Service) Collect(ctx context.Context) error {
+	now := s.o.Now()
+	objects, err := s.o.Store.Abandoned(ctx, now.Add(-pendingAge), sweepBatch)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, o := range objects {
+		errs = append(errs, s.remove(ctx, o))
+	}
+	waiting, err := s.o.Store.Waiting(ctx, now.Add(-abandonedAge), sweepBatch)
+	if err != nil {
+		return err
+	}
+	for _, u := range waiting {
+		errs = append(errs, s.settleWaiting(ctx, u))
+	}
+	return errors.Join(append(errs, s.Sweep())...)
+}
+
+// settleWaiting judges an upload that nobody asked to verify.
+func (s *Service) settleWaiting(ctx context.Context, u Upload) error {
+	_, err := s.Verify(ctx, u.ID)
+	switch code := fault.CodeOf(err); {
+	case err == nil, Refuses(code), code == fault.InvalidArgument, code == fault.NotFound:
+		return nil
+	case code == fault.Conflict: // nothing ever arrived
+		_, err := s.o.Store.DropUpload(ctx, u.ID, nil)
+		return err
+	}
+	return err
+}
