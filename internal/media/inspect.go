@@ -180,8 +180,8 @@ func (s *source) cause(err error) error {
 	switch {
 	case s.over:
 		return TooLarge(s.class, s.n)
-	case s.failed != nil && s.ctx.Err() != nil:
-		return s.ctx.Err()
+	case errors.Is(s.failed, context.DeadlineExceeded):
+		return s.failed
 	case s.failed != nil:
 		return &fault.Error{Code: fault.InvalidArgument, Op: opInspect, Err: s.failed, Msg: fmt.Sprintf("the upload broke off after %d bytes: send it again", s.n),
 			Detail: fault.Field{Field: "body", Problem: "broken off", Actual: s.n}}
