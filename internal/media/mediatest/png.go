@@ -36,6 +36,20 @@ func WithChunks(file []byte, at int, chunks ...[]byte) []byte {
 	return cat(file[:at], cat(chunks...), file[at:])
 }
 
+// Summed is a copy of a PNG whose chunks have the right checksums.
+func Summed(file []byte) []byte {
+	out := bytes.Clone(file)
+	for c := out[min(8, len(out)):]; len(c) >= 12; {
+		n := int64(binary.BigEndian.Uint32(c)) + 12
+		if n > int64(len(c)) {
+			break
+		}
+		binary.BigEndian.PutUint32(c[n-4:], crc32.ChecksumIEEE(c[4:n-4]))
+		c = c[n:]
+	}
+	return out
+}
+
 // Deflated is zlib's form of data.
 func Deflated(data []byte) []byte {
 	var b bytes.Buffer

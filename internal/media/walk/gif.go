@@ -175,8 +175,14 @@ func (g *gifFile) extension() error {
 	case gifComment:
 		what = "comment"
 	case gifPlainText:
+		if b[2] != 12 { // some decoders skip the size that it must have
+			return in.Corrupt("a plain text whose header has %d bytes", b[2])
+		}
 		what = "plain text"
 	case gifApplication:
+		if b[2] == 0 { // some decoders read on
+			return in.Corrupt("an application extension without a name")
+		}
 		loop, err := g.loops()
 		if err != nil || loop {
 			return err

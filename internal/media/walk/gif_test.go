@@ -27,6 +27,8 @@ func TestCorruptGIFs(t *testing.T) {
 		"a control of five":          mediatest.WithBlocks(plain, mediatest.Extension(0xF9, make([]byte, 5))),
 		"a control that goes on":     mediatest.WithBlocks(plain, mediatest.Extension(0xF9, make([]byte, 4), mediatest.Payload)),
 		"a comment that goes on":     mediatest.WithBlocks(plain, []byte{0x21, 0xFE, 200}),
+		"a plain text of 32":         mediatest.WithBlocks(plain, mediatest.Extension(0x01, make([]byte, 32))),
+		"an application of none":     mediatest.WithBlocks(plain, mediatest.Extension(0xFF)),
 		"no end":                     plain[:len(plain)-1],
 		"an extension without label": append(bytes.Clone(plain[:len(plain)-1]), 0x21),
 	} {

@@ -175,14 +175,14 @@ func TestImagesInPieces(t *testing.T) {
 	})
 }
 
-// offsets are those to cut a file at: all of its beginning, then fewer.
-func offsets(s mediatest.Sample, n int) []int {
+// offsets are those to cut a file of n bytes at: each of the first all, then
+// ever fewer, and each of the last.
+func offsets(s mediatest.Sample, n, all int) []int {
 	var out []int
-	step := 1500
-	if strings.HasPrefix(s.Name, "orientation") {
-		step = 20
+	if strings.HasPrefix(s.Name, "orientation") || n > 3000 {
+		all = 20
 	}
-	for i := 0; i < n; i += 1 + i/step {
+	for i := 0; i < n; i += 1 + i/all {
 		out = append(out, i)
 	}
 	for i := max(0, n-50); i < n; i++ {
@@ -193,7 +193,7 @@ func offsets(s mediatest.Sample, n int) []int {
 
 func TestTruncatedImages(t *testing.T) {
 	each(t, func(t *testing.T, f imageFormat, s mediatest.Sample) {
-		for _, n := range offsets(s, len(s.Bytes)) {
+		for _, n := range offsets(s, len(s.Bytes), 3000) {
 			for _, o := range []walk.Options{sanitising(), keeping()} {
 				_, err := walkImage(t, f.walk, &afterEnd{r: bytes.NewReader(s.Bytes[:n])}, o)
 				if n >= len(s.Bytes)-s.Trailer {
@@ -228,7 +228,7 @@ func (a *afterEnd) Read(p []byte) (int, error) {
 func TestReadingErrorsOfImages(t *testing.T) {
 	boom := errors.New("boom")
 	each(t, func(t *testing.T, f imageFormat, s mediatest.Sample) {
-		for _, n := range offsets(s, len(s.Bytes)) {
+		for _, n := range offsets(s, len(s.Bytes), 30) {
 			r := &afterEnd{r: io.MultiReader(bytes.NewReader(s.Bytes[:n]), iotest.ErrReader(boom))}
 			if _, err := walkImage(t, f.walk, r, sanitising()); !errors.Is(err, boom) {
 				t.Fatalf("after %d bytes of %d: %v", n, len(s.Bytes), err)
@@ -277,7 +277,7 @@ func TestWritingErrorsOfImages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, n := range offsets(s, len(got.Out)) {
+		for _, n := range offsets(s, len(got.Out), 30) {
 			_, err := f.walk(walk.NewInput(bytes.NewReader(s.Bytes), &failing{n}, sanitising()))
 			if !errors.Is(err, errFull) {
 				t.Fatalf("full after %d of %d bytes: %v", n, len(got.Out), err)

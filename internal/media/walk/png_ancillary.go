@@ -70,11 +70,11 @@ func (p *pngFile) needed(c pngChunk) error {
 	if c.name != "iCCP" {
 		return p.take(c, Kept)
 	}
-	b, err := p.in.Peek(int(min(8+c.size, 4096)))
+	b, err := p.in.Peek(int(min(8+c.size, window)))
 	if err != nil && err != io.EOF {
 		return err
 	}
-	if !pngProfile(b[8:]) {
+	if !pngProfile(b[8:], int64(len(b)) == 8+c.size, p.in.Limits.MaxInflated) {
 		return p.spare(c, "broken colour profile", nil)
 	}
 	return p.inflated(c)
@@ -313,18 +313,27 @@ func (f *pngInflater) run(in *Input, r *bufio.Reader) error {
 	return nil
 }
 
-// pngProfile reports whether the data of iCCP begins a colour profile: a name,
-// a method, and compressed what begins one.
-func pngProfile(b []byte) bool {
+// pngProfile reports whether b, the data of iCCP or its beginning, is a colour
+// profile: a name, a method, and compressed what begins one. All of it must
+// inflate, unless to more than a limit, which is for others to refuse.
+func pngProfile(b []byte, whole bool, limit int64) bool {
 	name, rest, ok := bytes.Cut(b, []byte{0})
 	if !ok || len(name) == 0 || len(name) > 79 || len(rest) < 1 || rest[0] != 0 {
 		return false
 	}
-	z, err := zlib.NewReader(bytes.NewReader(rest[1:]))
+	r := bytes.NewReader(rest[1:])
+	z, err := zlib.NewReader(r)
 	if err != nil {
 		return false
 	}
 	head := make([]byte, 40)
-	n, _ := io.ReadFull(z, head)
-	return iccProfile(head[:n])
+	n, err := io.ReadFull(z, head)
+	if err != nil || !iccProfile(head[:n]) {
+		return false
+	}
+	if !whole {
+		return true
+	}
+	_, err = io.CopyN(io.Discard, z, limit)
+	return err == nil || err == io.EOF && r.Len() == 0
 }

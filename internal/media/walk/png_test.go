@@ -89,21 +89,30 @@ func TestCompressedChunksOfPNG(t *testing.T) {
 	m := mediatest.Picture(8, 8)
 	deflated := mediatest.Deflated(mediatest.Profile(500))
 	head := []byte("name\x00\x00")
+	large := mediatest.Profile(200_000)
+	for i := range large[40:] { // more than the window, also compressed
+		large[40+i] = byte(crc32.ChecksumIEEE(large[:i%4000]))
+		if i%4000 == 0 {
+			large[0]++
+		}
+	}
 	for name, c := range map[string]struct {
 		chunk []byte
 		want  walk.Code // "": passes
 	}{
-		"profile":              {mediatest.Chunk("iCCP", head, deflated), ""},
-		"profile that goes on": {mediatest.Chunk("iCCP", head, deflated, mediatest.Payload), walk.Corrupt},
-		"profile that ends":    {mediatest.Chunk("iCCP", head, deflated[:len(deflated)-5]), walk.Corrupt},
-		"text":                 {mediatest.Chunk("zTXt", head, deflated), ""},
-		"text that goes on":    {mediatest.Chunk("zTXt", head, deflated, mediatest.Payload), walk.Corrupt},
-		"text that is none":    {mediatest.Chunk("zTXt", head, mediatest.Payload), walk.Corrupt},
-		"text without text":    {mediatest.Chunk("zTXt", []byte("name")), ""},
-		"text bomb":            {mediatest.Chunk("zTXt", head, mediatest.Deflated(make([]byte, 9<<20))), walk.TooLarge},
-		"international bomb":   {mediatest.Chunk("iTXt", []byte("name\x00\x01\x00de\x00Name\x00"), mediatest.Deflated(make([]byte, 9<<20))), walk.TooLarge},
-		"long plain text":      {mediatest.Chunk("iTXt", []byte("name\x00\x00\x00de\x00Name\x00"), make([]byte, 9<<20)), ""},
-		"many bombs":           {bytes.Repeat(mediatest.Chunk("zTXt", head, mediatest.Deflated(make([]byte, 1<<20))), 9), walk.TooLarge},
+		"profile":                    {mediatest.Chunk("iCCP", head, deflated), ""},
+		"profile that goes on":       {mediatest.Chunk("iCCP", head, deflated, mediatest.Payload), ""},
+		"profile that ends":          {mediatest.Chunk("iCCP", head, deflated[:len(deflated)-5]), ""},
+		"large profile":              {mediatest.ProfileChunk(large), ""},
+		"large profile that goes on": {mediatest.Chunk("iCCP", head, mediatest.Deflated(large), mediatest.Payload), walk.Corrupt},
+		"text":                       {mediatest.Chunk("zTXt", head, deflated), ""},
+		"text that goes on":          {mediatest.Chunk("zTXt", head, deflated, mediatest.Payload), walk.Corrupt},
+		"text that is none":          {mediatest.Chunk("zTXt", head, mediatest.Payload), walk.Corrupt},
+		"text without text":          {mediatest.Chunk("zTXt", []byte("name")), ""},
+		"text bomb":                  {mediatest.Chunk("zTXt", head, mediatest.Deflated(make([]byte, 9<<20))), walk.TooLarge},
+		"international bomb":         {mediatest.Chunk("iTXt", []byte("name\x00\x01\x00de\x00Name\x00"), mediatest.Deflated(make([]byte, 9<<20))), walk.TooLarge},
+		"long plain text":            {mediatest.Chunk("iTXt", []byte("name\x00\x00\x00de\x00Name\x00"), make([]byte, 9<<20)), ""},
+		"many bombs":                 {bytes.Repeat(mediatest.Chunk("zTXt", head, mediatest.Deflated(make([]byte, 1<<20))), 9), walk.TooLarge},
 	} {
 		file := mediatest.PNG(m, c.chunk)
 		if c.want != "" {
@@ -137,6 +146,8 @@ func TestChunksOutOfPlace(t *testing.T) {
 		"colours after the palette":    {mediatest.WithChunks(paletted, 33+18, gamma), paletted},
 		"an animation after the data":  {mediatest.WithChunks(plain, -12, mediatest.Chunk("acTL", make([]byte, 8))), plain},
 		"frames without an animation":  {mediatest.WithChunks(plain, -12, mediatest.Chunk("fdAT", mediatest.Payload)), plain},
+		"a profile that goes on":       {mediatest.WithChunks(plain, 33, mediatest.Chunk("iCCP", []byte("a\x00\x00"), mediatest.Deflated(mediatest.Profile(200)), mediatest.Payload)), plain},
+		"a profile that ends":          {mediatest.WithChunks(plain, 33, mediatest.Chunk("iCCP", []byte("a\x00\x00"), mediatest.Deflated(mediatest.Profile(200))[:90])), plain},
 		"a profile that is none":       {mediatest.WithChunks(plain, 33, mediatest.ProfileChunk(make([]byte, 200))), plain},
 		"a profile that is not packed": {mediatest.WithChunks(plain, 33, mediatest.Chunk("iCCP", []byte("a\x00\x00"), mediatest.Profile(200))), plain},
 	} {

@@ -73,6 +73,11 @@ func TestSignaturesAreFoundBehindRemains(t *testing.T) {
 			file := append(slices.Clone(f.samples()[0].Bytes), bytes.Repeat([]byte("x"), gap)...)
 			rejected(t, f.walk, append(file, mediatest.Zip()...), walk.Mismatch)
 			rejected(t, f.walk, append(file, "<?php ?>"...), walk.Mismatch)
+			padded := append(slices.Clone(f.samples()[0].Bytes), make([]byte, gap)...)
+			for _, other := range imageFormats {
+				rejected(t, f.walk, append(padded, other.samples()[0].Bytes...), walk.Mismatch)
+			}
+			rejected(t, f.walk, append(padded, mediatest.Movie()...), walk.Mismatch)
 		}
 	}
 }

@@ -6,11 +6,15 @@ import (
 	"io"
 )
 
+// tailEdge is how far from the end of the window a signature may not be seen
+// whole.
+const tailEdge = 64
+
 // trimTail drops what follows the end of a container that nothing may follow.
 // Padding and remains without a form of their own are trimmed; what begins
 // another file, or holds a strict signature of one, is refused.
 func (in *Input) trimTail() error {
-	start, first := in.Offset(), true
+	start, padded := in.Offset(), true
 	for {
 		b, err := in.Peek(window)
 		if err != nil && err != io.EOF {
@@ -19,18 +23,25 @@ func (in *Input) trimTail() error {
 		if len(b) == 0 {
 			break
 		}
-		if first {
-			if what := startsForeign(unpadded(b)); what != "" {
+		if padded {
+			rest := unpadded(b)
+			if len(rest) < tailEdge && err == nil {
+				if err := in.Drop(int64(len(b) - 2*tailEdge)); err != nil { // the rest is seen with what follows it
+					return err
+				}
+				continue
+			}
+			if what := startsForeign(rest); what != "" {
 				return in.Mismatch("%s follows the end of the picture", what)
 			}
-			first = false
+			padded = false
 		}
 		if what := holdsForeign(b); what != "" {
 			return in.Mismatch("%s follows the end of the picture", what)
 		}
 		n := len(b)
 		if err == nil {
-			n -= 32 // a signature on the edge
+			n -= tailEdge
 		}
 		if err := in.Drop(int64(n)); err != nil {
 			return err
