@@ -40,6 +40,7 @@ type call struct {
 	timeout      time.Duration // of an attempt; 0: the client's patience
 	accept       int           // a status of 300 or more that is an answer, too
 	key          string        // Idempotency-Key
+	file         *file         // the body instead; nil: none
 }
 
 // do sends a call, and repeats it as its error's strategy says, while that
@@ -65,6 +66,11 @@ func (c *Client) do(ctx context.Context, k call) (http.Header, error) {
 
 // wait says whether to send k again after err, and when.
 func (k call) wait(err error, attempt int) (time.Duration, bool) {
+	if k.file != nil {
+		if begun, _ := k.file.state(); begun {
+			return 0, false // what was read is gone
+		}
+	}
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" && !dial.Timeout() { // it never arrived
 		return time.Duration(attempt) * 20 * time.Millisecond, true
@@ -101,7 +107,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // attempt sends a call once.
 func (c *Client) attempt(ctx context.Context, k call) (http.Header, error) {
-	limited, cancel := context.WithTimeout(ctx, k.timeout)
+	limited, cancel := k.limit(ctx)
 	defer cancel()
 	req, err := c.request(limited, k)
 	if err != nil {
@@ -132,9 +138,25 @@ func (c *Client) attempt(ctx context.Context, k call) (http.Header, error) {
 	return res.Header, nil
 }
 
+// limit bounds an attempt: by its timeout, or while a file is sent by how
+// long nothing moves.
+func (k call) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if k.file == nil {
+		return context.WithTimeout(ctx, k.timeout)
+	}
+	limited, cancel := context.WithCancel(ctx)
+	stop := k.file.watch(k.timeout, cancel)
+	return limited, func() { stop(); cancel() }
+}
+
 // away is the error of a request without an answer. The caller's own
-// cancellation is not Gantry's failure.
+// cancellation is not Gantry's failure, nor is a file that cannot be read.
 func (k call) away(ctx context.Context, err error) error {
+	if k.file != nil {
+		if _, failed := k.file.state(); failed != nil && ctx.Err() == nil {
+			return failed
+		}
+	}
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return fmt.Errorf("client: %s %s: %w", k.method, k.path, ctx.Err())
 	}
@@ -154,6 +176,9 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 		}
 		body = bytes.NewReader(b)
 	}
+	if k.file != nil {
+		body = k.file
+	}
 	path, err := url.PathUnescape(k.path)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
@@ -166,8 +191,15 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	if body != nil {
+	if k.body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if k.file != nil {
+		req.Header.Set("Content-Type", k.file.mime)
+		req.ContentLength = k.file.size
+		if k.file.size <= 0 {
+			req.ContentLength = -1
+		}
 	}
 	if c.key != "" {
 		req.Header.Set("Authorization", "Bearer "+c.key)

@@ -63,6 +63,7 @@ func TestMain(m *testing.M) {
 //	save NAME PATH         set NAME to the value at PATH of the last answer's JSON
 //	header NAME VAR        sets VAR to a header of the last answer
 //	member PATH VALUE      the last answer's JSON has VALUE at PATH ("details.limit")
+//	media KIND FILE        write a media file that the tests build (script_media_test.go)
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("..", "..", "testdata", "script"),
@@ -76,7 +77,7 @@ func TestScripts(t *testing.T) {
 			"serve": cmdServe, "stop": cmdStop, "kill9": cmdKill, "clock": cmdClock,
 			"http": cmdHTTP, "repeat": cmdRepeat, "member": cmdMember,
 			"hup": cmdHup, "logged": cmdLogged, "header": cmdHeader, "until": cmdUntil, "key": cmdKey,
-			"save": cmdSave, "clockat": cmdClockAt,
+			"save": cmdSave, "clockat": cmdClockAt, "media": cmdMedia,
 		},
 	})
 }

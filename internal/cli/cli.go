@@ -45,6 +45,7 @@ type root struct {
 	Invite      inviteCmd      `cmd:"" help:"Create, list and revoke invite codes."`
 	Allowlist   allowlistCmd   `cmd:"" help:"Name who may sign up in INTERNAL_TEST."`
 	Waitlist    waitlistCmd    `cmd:"" help:"See who waits, and invite them."`
+	Media       mediaCmd       `cmd:"" help:"Judge and sanitise media files; see what may be uploaded and what was refused."`
 	Maintenance maintenanceCmd `cmd:"" help:"Close signups for a while."`
 	Key         keyCmd         `cmd:"" help:"Create, list and revoke API keys, directly in the store."`
 	Audit       auditCmd       `cmd:"" help:"Verify the audit log, from the store or as an outsider."`
