@@ -38,7 +38,8 @@ type incoming struct {
 
 // readUpload finds the file: the body itself, named by the parameters userId
 // and filename; or the one file of a multipart form, whose field userId comes
-// before it.
+// before it. The parameter userId wins over the field: a host that passes on
+// what a user declares must not thereby store for another one.
 func readUpload(w http.ResponseWriter, r *http.Request) (incoming, error) {
 	r.Body = patient{r.Body, http.NewResponseController(w)}
 	q := r.URL.Query()
@@ -76,7 +77,9 @@ func (in *incoming) fromForm(form *multipart.Reader) error {
 			if err != nil {
 				return formError(err)
 			}
-			in.owner = string(b)
+			if in.owner == "" {
+				in.owner = string(b)
+			}
 			continue
 		}
 		if part.FileName() == "" {
