@@ -1,6 +1,10 @@
 package api
 
-import "time"
+import (
+	"encoding/base64"
+	"time"
+	"unicode/utf8"
+)
 
 // MediaMetadata is what is known of a file before its bytes.
 type MediaMetadata struct {
@@ -94,4 +98,31 @@ type MediaRefusal struct {
 	Detected  string    `json:"detectedType,omitempty"`
 	Limit     int64     `json:"limit,omitempty"`
 	Actual    int64     `json:"actual,omitempty"`
+}
+
+// MediaAwayPrefix is where a host puts uploads into quarantine while Gantry is
+// away. Nothing below it is public.
+const MediaAwayPrefix = "quarantine/away/"
+
+// maxAwayName is how much of a name a key carries, in bytes: in base64 it is
+// one component of a path, of which file systems take 255.
+const maxAwayName = 180
+
+// MediaAwayKey is the bucket's key under which a host puts an upload into
+// quarantine while Gantry is away: Gantry verifies it when it is back. Owner
+// and name travel in the key, so that the bucket needs no metadata. id is
+// random, 16 to 64 letters and digits in lower case, and becomes the upload's
+// id.
+func MediaAwayKey(owner, id, name string) string {
+	enc := base64.RawURLEncoding
+	if len(name) > maxAwayName {
+		name = name[len(name)-maxAwayName:] // the extension is at the end
+		for len(name) > 0 && !utf8.RuneStart(name[0]) {
+			name = name[1:]
+		}
+	}
+	if name == "" {
+		name = "file"
+	}
+	return MediaAwayPrefix + enc.EncodeToString([]byte(owner)) + "/" + id + "/" + enc.EncodeToString([]byte(name))
 }

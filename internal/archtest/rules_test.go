@@ -117,7 +117,7 @@ func forbidsFeature(from, to string) bool {
 	if name == "readiness" && feature {
 		return false // it reports other features' results
 	}
-	return !slices.Contains([]string{"internal/fault", "internal/audit", "internal/signal"}, local(to))
+	return !slices.Contains([]string{"api", "internal/fault", "internal/audit", "internal/signal"}, local(to))
 }
 
 // violations returns the rules that an import breaks, each with its reason.

@@ -25,7 +25,11 @@ type patient struct {
 
 func (p patient) Read(b []byte) (int, error) {
 	_ = p.c.SetReadDeadline(time.Now().Add(stall)) // a test's recorder has none
-	return p.ReadCloser.Read(b)
+	n, err := p.ReadCloser.Read(b)
+	if err != nil {
+		_ = p.c.SetReadDeadline(time.Time{}) // it would end the request while the file is scanned or stored
+	}
+	return n, err
 }
 
 // incoming is the file of a request.

@@ -8,38 +8,27 @@ import (
 	"strings"
 	"time"
 
+	"avalo.app/gantry/api"
 	"avalo.app/gantry/internal/fault"
 )
 
 // The prefixes of keys in quarantine. Nothing under them is public.
 const (
 	quarantinePresigned = "quarantine/presigned/"
-	// QuarantineAway is where a host puts uploads while Gantry is away; see
-	// AwayKey.
-	QuarantineAway = "quarantine/away/"
+	// QuarantineAway is where a host puts uploads while Gantry is away.
+	QuarantineAway = api.MediaAwayPrefix
 )
 
-// AwayKey is the key under which a host puts an upload into quarantine while
-// Gantry is away. Owner and name travel in the key, so that the bucket needs
-// no metadata; id is random.
-func AwayKey(owner, id, name string) string {
-	enc := base64.RawURLEncoding
-	if len(name) > 200 {
-		name = name[len(name)-200:] // the extension is at the end
-	}
-	return QuarantineAway + enc.EncodeToString([]byte(owner)) + "/" + id + "/" + enc.EncodeToString([]byte(name))
-}
-
-// parseAway is the inverse of AwayKey.
-func parseAway(key string) (owner, name string, ok bool) {
+// parseAway is the inverse of api.MediaAwayKey.
+func parseAway(key string) (owner, id, name string, ok bool) {
 	parts := strings.Split(strings.TrimPrefix(key, QuarantineAway), "/")
-	if len(parts) != 3 {
-		return "", "", false
+	if len(parts) != 3 || len(parts[1]) < 16 || len(parts[1]) > 64 || strings.Trim(parts[1], "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+		return "", "", "", false
 	}
 	enc := base64.RawURLEncoding
 	o, err1 := enc.DecodeString(parts[0])
 	n, err2 := enc.DecodeString(parts[2])
-	return string(o), string(n), err1 == nil && err2 == nil && checkOwner(string(o)) == nil
+	return string(o), parts[1], string(n), err1 == nil && err2 == nil && checkOwner(string(o)) == nil
 }
 
 // Presigned is a place in quarantine that accepts one PUT.
@@ -162,12 +151,17 @@ func (s *Service) VerifyAway(ctx context.Context) error {
 }
 
 func (s *Service) verifyAway(ctx context.Context, b Blob) error {
-	owner, name, ok := parseAway(b.Key)
+	owner, id, name, ok := parseAway(b.Key)
 	if !ok {
 		return nil // not a host's: somebody else's object is left alone
 	}
+	if other, err := s.o.Store.MediaUpload(ctx, id); err == nil && other.Quarantine != b.Key {
+		id = newID() // a host that gives an id twice
+	} else if err != nil && fault.CodeOf(err) != fault.NotFound {
+		return err
+	}
 	now := s.o.Now().UTC().Truncate(time.Microsecond)
-	u, err := s.o.Store.Quarantine(ctx, Upload{ID: newID(), Owner: owner, State: Quarantined, Name: name, Size: b.Size, Quarantine: b.Key, CreatedAt: now, Scanned: Unscanned})
+	u, err := s.o.Store.Quarantine(ctx, Upload{ID: id, Owner: owner, State: Quarantined, Name: name, Size: b.Size, Quarantine: b.Key, CreatedAt: now, Scanned: Unscanned})
 	if err != nil {
 		return err
 	}
