@@ -43,7 +43,7 @@ var features = map[string][]string{
 
 // families are the drivers. Below counters, probe, notify and source each
 // folder is a driver of its own.
-var families = []string{"internal/store", "internal/counters", "internal/oidc", "internal/geoip", "internal/blob", "internal/probe", "internal/notify", "internal/source"}
+var families = []string{"internal/store", "internal/counters", "internal/oidc", "internal/geoip", "internal/blob", "internal/clamd", "internal/probe", "internal/notify", "internal/source"}
 
 var transports = []string{"internal/httpapi", "internal/grpcapi", "internal/console", "internal/cli"}
 
@@ -162,7 +162,7 @@ func driver(folder string) string {
 	for _, f := range families {
 		rest, ok := strings.CutPrefix(folder, f+"/")
 		switch {
-		case folder == f, ok && slices.Contains([]string{"internal/store", "internal/oidc", "internal/geoip", "internal/blob"}, f):
+		case folder == f, ok && slices.Contains([]string{"internal/store", "internal/oidc", "internal/geoip", "internal/blob", "internal/clamd"}, f):
 			return f
 		case ok:
 			first, _, _ := strings.Cut(rest, "/")
