@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"avalo.app/gantry/internal/blob"
+	"avalo.app/gantry/internal/clamd"
 	"avalo.app/gantry/internal/fault"
 	"avalo.app/gantry/internal/httpapi"
 	"avalo.app/gantry/internal/media"
@@ -41,13 +42,34 @@ func (a *App) openMedia(ctx context.Context) error {
 	}
 	a.refusals = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gantry_media_refused_total", Help: "Files that were refused, by flow and code."}, []string{"flow", "code"})
 	a.registry.MustRegister(a.refusals)
+	scanner, scans, err := a.openScanner()
+	if err != nil {
+		return err
+	}
 	a.media = media.New(media.Options{
 		Inspector: &media.Inspector{Walk: walk.DefaultLimits(), Sanitise: func() bool { return a.config().Media.Sanitise }},
 		Bucket:    bucket, Store: a.db, Take: a.takeUpload, Key: a.mediaKey, Spool: spool, Now: a.o.Now,
-		AcceptUnscanned: func() bool { return true },
-		Refused:         func(flow string, code fault.Code) { a.refusals.WithLabelValues(flow, string(code)).Inc() },
+		Scanner: scanner, Scans: scans, AcceptUnscanned: func() bool { return a.config().Media.Unscanned != "refuse" },
+		Refused: func(flow string, code fault.Code) { a.refusals.WithLabelValues(flow, string(code)).Inc() },
 	})
 	return a.media.Sweep()
+}
+
+// openScanner returns the malware scanner, nil if there is none, and what
+// counts its answers. It needs no clamd yet: one that is down at start is
+// asked again at every upload.
+func (a *App) openScanner() (media.Scanner, func(media.Scan), error) {
+	address := a.config().Media.Clamd
+	if address == "" {
+		return nil, nil, nil
+	}
+	s, err := clamd.New(address, clamd.DefaultTimeout)
+	if err != nil {
+		return nil, nil, fmt.Errorf("media.clamd: %w", err)
+	}
+	scans := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gantry_media_scans_total", Help: "Files that clamd was asked about, by its answer: clean, infected, unscanned."}, []string{"answer"})
+	a.registry.MustRegister(scans)
+	return s, func(got media.Scan) { scans.WithLabelValues(string(got)).Inc() }, nil
 }
 
 // takeUpload charges one upload to the user.

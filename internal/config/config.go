@@ -298,4 +298,13 @@ type Media struct {
 	// Whether images lose their metadata (GPS and other), losslessly.
 	// Orientation and colour profile stay.
 	Sanitise bool `yaml:"sanitise" reload:"live" example:"true"`
+	// ClamAV's daemon, which looks for malware in what is uploaded: unix:PATH
+	// or tcp:HOST:PORT. Set "AlertExceedsMax yes" and a StreamMaxLength of 100M
+	// in its clamd.conf: without the first, it calls files clean that it did not
+	// scan whole. Empty: nothing is scanned.
+	Clamd string `yaml:"clamd" example:"unix:/run/clamav/clamd.ctl"`
+	// What becomes of a file that clamd did not scan, because it is down, takes
+	// too long (30 s), or the file is over its limits: accept stores it, marked
+	// as unscanned; refuse answers SERVICE_DEGRADED.
+	Unscanned string `yaml:"unscanned" reload:"live" enum:"accept,refuse" example:"refuse"`
 }

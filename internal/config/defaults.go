@@ -22,7 +22,7 @@ func Default() Config {
 		},
 		RateLimit:   RateLimit{Policies: defaultPolicies(), ViolationsRetention: Duration(90 * day)},
 		Idempotency: Idempotency{TTL: Duration(day)},
-		Media:       Media{Sanitise: true},
+		Media:       Media{Sanitise: true, Unscanned: "accept"},
 		Launch: Launch{Hooks: Hooks{
 			Supabase: SupabaseHook{CountryField: "country", InviteField: "invite_code"},
 			Firebase: FirebaseHook{JWKSURL: "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"},

@@ -21,6 +21,7 @@ func (c Config) problems() Problems {
 	v.storeAndKeys()
 	v.access()
 	v.launch()
+	v.media()
 	v.policies()
 	slices.SortStableFunc(v.problems, byPlace)
 	return v.problems

@@ -129,6 +129,20 @@ func (v *validator) launch() {
 	v.firebase(h.Firebase)
 }
 
+func (v *validator) media() {
+	m := v.c.Media
+	if network, at, _ := strings.Cut(m.Clamd, ":"); m.Clamd != "" {
+		_, port, err := net.SplitHostPort(at)
+		if !(network == "unix" && strings.HasPrefix(at, "/") || network == "tcp" && err == nil && isPort(port)) {
+			v.fail("media.clamd", "must be unix:/PATH or tcp:HOST:PORT, such as unix:/run/clamav/clamd.ctl (LocalSocket in clamd.conf) or tcp:127.0.0.1:3310; it is %s",
+				v.shown("media.clamd", m.Clamd))
+		}
+	}
+	if m.Clamd == "" && m.Unscanned == "refuse" {
+		v.fail("media.unscanned", "refuse needs a scanner: set media.clamd, or remove the line to accept files that nobody scanned")
+	}
+}
+
 func (v *validator) firebase(f FirebaseHook) {
 	if f.Project == "" && f.BeforeCreateAudience == "" && f.BeforeSignInAudience == "" {
 		return

@@ -28,6 +28,7 @@ type Options struct {
 	// AcceptUnscanned says what becomes of a file that was not scanned; asked
 	// per file.
 	AcceptUnscanned func() bool
+	Scans           func(Scan) // counts what the scanner said
 	// Take charges one upload to the user, or refuses with RATE_LIMITED; Give
 	// gives it back.
 	Take func(ctx context.Context, user string) error
@@ -127,16 +128,15 @@ func (r *Received) settle(ctx context.Context) error {
 		return nil
 	}
 	var name string
-	if r.Scanned, name = r.s.o.Scanner.Scan(ctx, io.NewSectionReader(r.file, 0, r.Stored), r.Stored); r.Scanned == Clean {
+	r.Scanned, name = r.s.o.Scanner.Scan(ctx, r.Content(), r.Stored)
+	r.s.o.Scans(r.Scanned)
+	switch {
+	case r.Scanned == Infected:
+		return &fault.Error{Code: fault.MalwareFound, Op: opUpload, Msg: "the scanner found malware: " + name, Detail: fault.Field{Field: "file", Problem: name}}
+	case r.Scanned == Clean, r.s.o.AcceptUnscanned():
 		return nil
 	}
-	if r.Scanned == Unscanned && r.s.o.AcceptUnscanned() {
-		return nil
-	}
-	if r.Scanned == Unscanned {
-		return fault.New(fault.ServiceDegraded, opUpload, "the file could not be scanned for malware (%s), and the policy is to refuse such files", name)
-	}
-	return &fault.Error{Code: fault.MalwareFound, Op: opUpload, Msg: "the scanner found malware", Detail: fault.Field{Field: "file", Problem: name}}
+	return fault.New(fault.ServiceDegraded, opUpload, "the file could not be scanned for malware (%s), and the policy is to refuse such files", name)
 }
 
 // Close removes the spooled file. It may be called twice.
