@@ -27,7 +27,9 @@ func (s started) upload(t *testing.T, user string, file []byte) (status int, sca
 func (s started) refusals(t *testing.T, user string) []struct{ Code, Reason string } {
 	t.Helper()
 	status, body := s.do(t, "GET", "/v1/media/refusals?userId="+user, s.creds["moderator"], "")
-	var out struct{ Refusals []struct{ Code, Reason string } }
+	var out struct {
+		Refusals []struct{ Code, Reason string }
+	}
 	if err := json.Unmarshal([]byte(body), &out); err != nil || status != http.StatusOK {
 		t.Fatal(status, body, err)
 	}

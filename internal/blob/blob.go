@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -27,6 +28,7 @@ import (
 // Bucket implements media.Bucket.
 type Bucket struct {
 	b   *blob.Bucket
+	url *url.URL
 	dir string // of a local bucket
 }
 
@@ -46,7 +48,7 @@ func Open(ctx context.Context, bucket string) (*Bucket, error) {
 	if err != nil || u.Scheme == "" {
 		return nil, errors.New("a bucket is a URL such as file:///var/lib/gantry/media, s3://NAME?region=eu-central-1, gs://NAME or azblob://NAME")
 	}
-	out := &Bucket{}
+	out := &Bucket{url: u}
 	if u.Scheme == "file" {
 		out.dir = filepath.FromSlash(u.Path)
 		if err := os.MkdirAll(out.dir, 0o700); err != nil {
@@ -137,21 +139,44 @@ func (b *Bucket) List(ctx context.Context, prefix string, fn func(media.Blob) er
 	}
 }
 
-// Presign implements media.Bucket.
+// Presign implements media.Bucket. The signature of S3 binds type, length and
+// If-None-Match, so that the bucket itself refuses another PUT while the first
+// lies there. Google's binds the type and Azure's nothing: what arrives is
+// judged by Verify all the same.
 func (b *Bucket) Presign(ctx context.Context, key, mime string, size int64, ttl time.Duration) (string, map[string]string, error) {
+	var client *s3.Client
+	if b.b.As(&client) {
+		return b.presignS3(ctx, client, key, mime, size, ttl)
+	}
 	headers := map[string]string{"Content-Type": mime}
-	signed, err := b.b.SignedURL(ctx, key, &blob.SignedURLOptions{Method: "PUT", Expiry: ttl, ContentType: mime, BeforeSign: func(as func(any) bool) error {
-		var in *s3.PutObjectInput
-		if as(&in) {
-			in.ContentLength = &size // signed: a longer body is refused by the bucket
-			headers["Content-Length"] = fmt.Sprint(size)
-		}
-		return nil
-	}})
+	o := &blob.SignedURLOptions{Method: http.MethodPut, Expiry: ttl, ContentType: mime}
+	if b.url.Scheme == "azblob" {
+		o.ContentType = "" // which its driver cannot bind
+		headers["x-ms-blob-type"] = "BlockBlob"
+	}
+	signed, err := b.b.SignedURL(ctx, key, o)
 	if gcerrors.Code(err) == gcerrors.Unimplemented {
 		return "", nil, fault.New(fault.Conflict, "blob.Presign", "this bucket cannot be written to by others: a local directory takes uploads through POST /v1/media/uploads")
 	}
 	return signed, headers, coded("blob.Presign", err)
+}
+
+// presignS3 asks the SDK: gocloud.dev's signatures leave out the type.
+func (b *Bucket) presignS3(ctx context.Context, client *s3.Client, key, mime string, size int64, ttl time.Duration) (string, map[string]string, error) {
+	bucket := b.url.Host
+	req, err := s3.NewPresignClient(client, s3.WithPresignExpires(ttl)).PresignPutObject(ctx, &s3.PutObjectInput{
+		Bucket: &bucket, Key: &key, ContentType: &mime, ContentLength: &size, IfNoneMatch: new("*"),
+	})
+	if err != nil {
+		return "", nil, coded("blob.Presign", err)
+	}
+	headers := map[string]string{}
+	for name := range req.SignedHeader {
+		if name != "Host" { // every client sends it
+			headers[name] = req.SignedHeader.Get(name)
+		}
+	}
+	return req.URL, headers, nil
 }
 
 // coded gives an error of the bucket its code.
