@@ -70,8 +70,8 @@ func (s started) send(t *testing.T, path, owner, name, mime string, body io.Read
 
 const uploads = "/v1/media/uploads"
 
-// refusals counts the verdict log's entries.
-func (s started) refusals(t *testing.T, query string) []struct{ Code, Flow, Reason string } {
+// verdictLog reads the verdict log's entries.
+func (s started) verdictLog(t *testing.T, query string) []struct{ Code, Flow, Reason string } {
 	t.Helper()
 	var out struct {
 		Refusals []struct{ Code, Flow, Reason string }
@@ -123,7 +123,7 @@ func TestUploads(t *testing.T) {
 		if status != c.status || out.Code != c.code {
 			t.Errorf("%s: %d %s", c.what, status, out.Code)
 		}
-		got := s.refusals(t, "?code="+c.code+"&limit=1&userId=alice")
+		got := s.verdictLog(t, "?code="+c.code+"&limit=1&userId=alice")
 		if len(got) != 1 || got[0].Flow != "upload" {
 			t.Errorf("%s: the log has %+v", c.what, got)
 		}
@@ -131,7 +131,7 @@ func TestUploads(t *testing.T) {
 			t.Errorf("%s: limit %v; left behind: %v %v", c.what, out.Details.Limit, files(t, dir, "media"), files(t, dir, "spool"))
 		}
 	}
-	if n := len(s.refusals(t, "")); n != 8 {
+	if n := len(s.verdictLog(t, "")); n != 8 {
 		t.Errorf("%d entries in the verdict log, want 8", n)
 	}
 	status, out := s.send(t, uploads, "alice", "../../Mein Foto.JPEG", "image/jpeg", bytes.NewReader(jpeg))
