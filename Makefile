@@ -16,7 +16,7 @@ run:
 	go run ./cmd/gantry serve
 
 build:
-	CGO_ENABLED=0 go build -trimpath -o bin/gantry ./cmd/gantry
+	CGO_ENABLED=0 go build -tags disable_grpc_modules -trimpath -o bin/gantry ./cmd/gantry
 
 test: deps lint generated unit interop fuzz vuln
 
