@@ -3,8 +3,10 @@ package guard_test
 import (
 	"encoding/json"
 	"fmt"
+	"log"
 	"net/http"
 	"net/netip"
+	"os"
 
 	"avalo.app/gantry/api"
 	"avalo.app/gantry/client"
@@ -80,4 +82,25 @@ func ExampleGuard_Gate() {
 	// 422 ""
 	// 201 ""
 	// 403 "DAILY_LIMIT_REACHED"
+}
+
+// The handler runs only for a file that passed. While Gantry is away files go
+// to quarantine: keep what was said with them, and show them when their
+// upload is verified.
+func ExampleGuard_Upload() {
+	c, err := client.New("http://127.0.0.1:8640", client.WithKey(os.Getenv("GANTRY_KEY")))
+	if err != nil {
+		log.Fatal(err)
+	}
+	userOf := func(r *http.Request) string { return r.Header.Get("X-Authenticated-User") } // your authentication
+	photos := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u, _ := guard.Uploaded(r.Context())
+		if u.State == "quarantined" {
+			w.WriteHeader(http.StatusAccepted) // ask client.Upload(u.ID) later
+			return
+		}
+		fmt.Fprintf(w, "%s is stored as %s, with the caption %q", u.Filename, u.Path, r.FormValue("caption"))
+	})
+	upload := guard.New(c).Upload(userOf, guard.WithQuarantine(guard.QuarantineDir("/var/lib/gantry/media")))
+	http.Handle("POST /photos", upload(photos))
 }

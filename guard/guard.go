@@ -1,6 +1,6 @@
 // Package guard is net/http middleware over Gantry: limits for any endpoint,
-// a gate before signups, and one effect per Idempotency-Key for endpoints that
-// move money.
+// a gate before signups, a verdict on uploads, and one effect per
+// Idempotency-Key for endpoints that move money.
 //
 //	c, err := client.New("http://127.0.0.1:8640", client.WithKey(os.Getenv("GANTRY_KEY")))
 //	g := guard.New(c)
