@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	avalo.app/gantry v0.0.0
+	github.com/gabriel-vasile/mimetype v1.4.16
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/sethvargo/go-limiter v0.7.1
 	github.com/throttled/throttled/v2 v2.15.0
