@@ -1,19 +1,22 @@
 // Package interop_test holds Gantry against foreign implementations: Debian's
-// nginx, the Firebase SDK, OpenFeature's OFREP providers, an OpenAPI linter and
+// nginx, the versitygw S3 server, the Firebase SDK, OpenFeature's OFREP providers, an OpenAPI linter and
 // Tessera's fsck.
 package interop_test
 
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"avalo.app/gantry/internal/gantrytest"
 	"avalo.app/gantry/internal/store/storetest"
 )
 
-// binary is the released program, built once for all tests.
-var binary string
+// binary is the released program, and s3server the command of that name,
+// built once for all tests.
+var binary, s3server string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "gantry-bin-")
@@ -23,6 +26,11 @@ func TestMain(m *testing.M) {
 	}
 	if binary, err = gantrytest.Build(dir, ""); err != nil {
 		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	s3server = filepath.Join(dir, "s3server")
+	if out, err := exec.Command("go", "build", "-o", s3server, "./s3server").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build ./s3server: %v: %s", err, out)
 		os.Exit(1)
 	}
 	code := m.Run()

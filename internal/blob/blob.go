@@ -163,7 +163,7 @@ func (b *Bucket) Presign(ctx context.Context, key, mime string, size int64, ttl 
 
 // presignS3 asks the SDK: gocloud.dev's signatures leave out the type.
 func (b *Bucket) presignS3(ctx context.Context, client *s3.Client, key, mime string, size int64, ttl time.Duration) (string, map[string]string, error) {
-	bucket := b.url.Host
+	bucket, key := b.url.Host, b.url.Query().Get("prefix")+key
 	req, err := s3.NewPresignClient(client, s3.WithPresignExpires(ttl)).PresignPutObject(ctx, &s3.PutObjectInput{
 		Bucket: &bucket, Key: &key, ContentType: &mime, ContentLength: &size, IfNoneMatch: new("*"),
 	})

@@ -40,7 +40,7 @@ type Upload struct {
 	Name       string // safe
 	Declared   string // type, normalised
 	Size       int64  // declared, then measured
-	Quarantine string // key in quarantine, "" once verified or if it never was there
+	Quarantine string // key in quarantine, also once verified; "" if it never was there
 	Object     Object // zero while quarantined
 	CreatedAt  time.Time
 	VerifiedAt time.Time
@@ -73,7 +73,8 @@ type Store interface {
 	BeginObject(ctx context.Context, o Object, u Upload) (got Upload, done bool, err error)
 
 	// FinishObject makes the object that was begun public, and u a reference to
-	// it.
+	// it. NOT_FOUND, here and from BeginObject, if u waited in quarantine and was
+	// dropped meanwhile; CONFLICT if the object was collected meanwhile.
 	FinishObject(ctx context.Context, id string, u Upload) (Upload, error)
 
 	// Quarantine adds an upload whose bytes wait in quarantine; one that is

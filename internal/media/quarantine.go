@@ -89,7 +89,7 @@ func (s *Service) Verify(ctx context.Context, id string) (Upload, error) {
 		return u, s.reject(ctx, u, d, got.Verdict, err)
 	}
 	defer got.Close()
-	got.owner, got.flow = u.Owner, "verify"
+	got.owner, got.flow, got.waited = u.Owner, "verify", u
 	// The bytes that passed are those that were read: they lie in the spool.
 	done, err := got.Keep(ctx, u.ID)
 	if err != nil {

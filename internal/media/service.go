@@ -55,6 +55,7 @@ type Received struct {
 	Scanned Scan
 
 	owner, flow string
+	waited      Upload // as it waited in quarantine; zero if it came straight
 	s           *Service
 	file        *os.File
 }
@@ -168,6 +169,8 @@ func (r *Received) keep(ctx context.Context, quarantined string) (Upload, error)
 	u := Upload{ID: quarantined, Owner: r.owner, State: Verified, Name: r.Name, Declared: r.Declared, Size: r.Size, CreatedAt: now, VerifiedAt: now, Scanned: r.Scanned}
 	if u.ID == "" {
 		u.ID = newID()
+	} else {
+		u.CreatedAt, u.Quarantine = r.waited.CreatedAt, r.waited.Quarantine
 	}
 	o := Object{ID: newID(), Owner: r.owner, SHA256: r.SHA256, MIME: r.Type.MIME, Size: r.Size, Stored: r.Stored, CreatedAt: now}
 	o.Key = s.finalKey(o, r.Type)

@@ -80,7 +80,8 @@ func (db *DB) FinishObject(ctx context.Context, id string, u media.Upload) (medi
 	return u, err
 }
 
-// refer makes the upload a reference to its object, once.
+// refer makes the upload a reference to its object, once. One that waited in
+// quarantine and was deleted meanwhile stays deleted.
 func (t *Tx) refer(ctx context.Context, u media.Upload) error {
 	var was string
 	err := t.QueryRow(ctx, `SELECT object_id FROM media_uploads WHERE id = $1`, u.ID).Scan(&was)
@@ -89,6 +90,8 @@ func (t *Tx) refer(ctx context.Context, u media.Upload) error {
 		return nil // repeated
 	case err == nil && was != "":
 		return fault.New(fault.Conflict, "store.refer", "the upload was verified already")
+	case errors.Is(err, sql.ErrNoRows) && u.Quarantine != "":
+		return fault.New(fault.NotFound, "store.refer", "the upload was deleted while it was verified")
 	case err != nil && !errors.Is(err, sql.ErrNoRows):
 		return err
 	}

@@ -1,0 +1,262 @@
+package interop_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"avalo.app/gantry/api"
+	"avalo.app/gantry/internal/gantrytest"
+	"avalo.app/gantry/internal/media/mediatest"
+)
+
+// uploads is Gantry with a bucket on an S3 server.
+type uploads struct {
+	*gantrytest.Process
+	bucket
+}
+
+func startUploads(t *testing.T) uploads {
+	t.Helper()
+	b := startS3(t)
+	return uploads{gantrytest.Start(t, gantrytest.Options{Binary: binary, Config: b.config(), Env: b.env}), b}
+}
+
+func (u uploads) presign(t *testing.T, user string, size int) api.MediaPresigned {
+	t.Helper()
+	a := u.Do(t, "POST", "/v1/media/uploads/presign", api.MediaMetadata{Filename: "photo.jpg", MIMEType: "image/jpeg", Size: int64(size), UserID: user})
+	if a.Status != http.StatusCreated {
+		t.Fatalf("presign: %d %s", a.Status, a.Body)
+	}
+	var p api.MediaPresigned
+	a.Decode(t, &p)
+	return p
+}
+
+// send PUTs a file by plain HTTP, with the headers that were returned.
+func send(t *testing.T, p api.MediaPresigned, file []byte) int {
+	t.Helper()
+	return sendAs(t, p.URL, p.Headers, file)
+}
+
+func sendAs(t *testing.T, url string, headers map[string]string, file []byte) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url, bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, v := range headers {
+		req.Header.Set(k, v)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(io.Discard, res.Body)
+	return res.StatusCode
+}
+
+func (u uploads) verify(t *testing.T, id string) (int, api.MediaUpload, string) {
+	t.Helper()
+	a := u.Do(t, "POST", "/v1/media/uploads/"+id+"/verify", nil)
+	var up api.MediaUpload
+	if a.Status == http.StatusOK {
+		a.Decode(t, &up)
+	}
+	return a.Status, up, string(a.Body)
+}
+
+// callable asks verifyUploadedFile.
+func (u uploads) callable(t *testing.T, path, user, mime string) bool {
+	t.Helper()
+	a := u.Do(t, "POST", "/callable/verifyUploadedFile", map[string]any{"data": map[string]string{"path": path, "userId": user, "mimeType": mime}})
+	var out struct{ Result bool }
+	if a.Status != http.StatusOK {
+		t.Fatalf("verifyUploadedFile: %d %s", a.Status, a.Body)
+	}
+	a.Decode(t, &out)
+	return out.Result
+}
+
+// refusals returns the codes in the verdict log of a user.
+func (u uploads) refusals(t *testing.T, user string) []api.Code {
+	t.Helper()
+	var out struct{ Refusals []api.MediaRefusal }
+	u.Do(t, "GET", "/v1/media/refusals?userId="+user, nil).Decode(t, &out)
+	var codes []api.Code
+	for _, r := range out.Refusals {
+		codes = append(codes, r.Code)
+	}
+	return codes
+}
+
+func picture(side int) []byte { return mediatest.JPEG(mediatest.Picture(side, side)) }
+
+// TestPresigned: what was verified is what is public, whatever is sent to the
+// presigned URL before or after.
+func TestPresigned(t *testing.T) {
+	u := startUploads(t)
+	file, other := picture(40), picture(41)
+	other = append(other, make([]byte, max(0, len(file)-len(other)))...)[:len(file)] // of the same length: only its bytes tell
+	p := u.presign(t, "ann", len(file))
+
+	if status, _, body := u.verify(t, p.ID); status != http.StatusConflict {
+		t.Errorf("verified before anything arrived: %d %s", status, body)
+	}
+	if u.callable(t, p.ID, "ann", "image/jpeg") {
+		t.Error("verifyUploadedFile is true before anything arrived")
+	}
+	if status := send(t, p, file); status != http.StatusOK {
+		t.Fatalf("the bucket answered the PUT with %d", status)
+	}
+	if got := u.keys(t, "quarantine"); len(got) != 1 || len(u.keys(t, "media")) != 0 {
+		t.Errorf("before verification the bucket holds %v", u.keys(t, ""))
+	}
+	if status := send(t, p, other); status != http.StatusPreconditionFailed {
+		t.Errorf("a second PUT before verification: %d", status)
+	}
+
+	status, up, body := u.verify(t, p.ID)
+	if status != http.StatusOK || up.State != "verified" || up.UserID != "ann" || up.Size != int64(len(file)) {
+		t.Fatalf("verify: %d %s", status, body)
+	}
+	if !strings.HasPrefix(up.Path, "media/u-ann/") || !bytes.Equal(u.object(t, up.Path), file) {
+		t.Errorf("%s does not hold what was sent", up.Path)
+	}
+	if got := u.keys(t, "quarantine"); len(got) != 0 {
+		t.Errorf("quarantine holds %v after verification", got)
+	}
+
+	if status := send(t, p, other); status != http.StatusOK { // it lies in quarantine, of no use to anybody
+		t.Errorf("a PUT after verification: %d", status)
+	}
+	again, up2, _ := u.verify(t, p.ID)
+	if diff := cmp.Diff(up, up2); again != http.StatusOK || diff != "" {
+		t.Errorf("verified again: %d %s", again, diff)
+	}
+	if diff := cmp.Diff([]string{up.Path}, u.keys(t, "media")); diff != "" || !bytes.Equal(u.object(t, up.Path), file) {
+		t.Errorf("a PUT after verification reached what is public: %s", diff)
+	}
+	if a := u.Do(t, "GET", "/v1/media/uploads/"+p.ID+"/content", nil); a.Status != http.StatusOK || !bytes.Equal(a.Body, file) {
+		t.Errorf("the content: %d, %d bytes", a.Status, len(a.Body))
+	}
+	for _, c := range []struct {
+		path, user, mime string
+		want             bool
+	}{
+		{p.ID, "ann", "image/jpeg", true}, {p.ID, "ann", "image/jpg", true}, {p.ID, "ann", "", true}, {p.ID, "", "", true},
+		{p.ID, "bob", "image/jpeg", false}, {p.ID, "ann", "image/png", false}, {"no-such-upload", "ann", "", false},
+	} {
+		if got := u.callable(t, c.path, c.user, c.mime); got != c.want {
+			t.Errorf("verifyUploadedFile(%q, %q, %q) is %t", c.path, c.user, c.mime, got)
+		}
+	}
+	if got := u.refusals(t, "ann"); len(got) != 0 {
+		t.Errorf("the verdict log holds %v", got)
+	}
+}
+
+// TestPresignedBound: the bucket refuses what was not declared, without
+// Gantry.
+func TestPresignedBound(t *testing.T) {
+	u := startUploads(t)
+	file := picture(40)
+	p := u.presign(t, "ann", len(file))
+	changed := func(name, value string) map[string]string {
+		h := map[string]string{}
+		for k, v := range p.Headers {
+			if h[k] = v; k == name {
+				h[k] = value
+			}
+			if h[k] == "" {
+				delete(h, k)
+			}
+		}
+		return h
+	}
+	for name, status := range map[string]int{
+		"longer":                send(t, p, append(bytes.Clone(file), 0)),
+		"shorter":               send(t, p, file[:len(file)-1]),
+		"of another type":       sendAs(t, p.URL, changed("Content-Type", "text/html"), file),
+		"without its condition": sendAs(t, p.URL, changed("If-None-Match", ""), file),
+		"under another key":     sendAs(t, strings.Replace(p.URL, "quarantine/presigned", "media", 1), p.Headers, file),
+	} {
+		if status < 400 || status > 499 {
+			t.Errorf("a PUT %s: %d", name, status)
+		}
+	}
+	if got := u.keys(t, ""); len(got) != 0 {
+		t.Errorf("the bucket holds %v", got)
+	}
+	if status, _, _ := u.verify(t, p.ID); status != http.StatusConflict {
+		t.Errorf("verify: %d", status)
+	}
+}
+
+// TestPresignedLies: what is not what was declared leaves nothing but one
+// entry in the verdict log.
+func TestPresignedLies(t *testing.T) {
+	u := startUploads(t)
+	gif := mediatest.GIFs()[0].Bytes
+	for name, c := range map[string]struct {
+		file []byte
+		want api.Code
+	}{
+		"program":   {append([]byte("MZ\x90\x00"), bytes.Repeat([]byte("x"), 500)...), api.CodeMIMETypeNotAllowed},
+		"gif":       {gif, api.CodeContentMismatch},
+		"truncated": {picture(40)[:600], api.CodeFileCorrupt},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := u.presign(t, name, len(c.file))
+			if status := send(t, p, c.file); status != http.StatusOK {
+				t.Fatalf("PUT: %d", status)
+			}
+			status, _, body := u.verify(t, p.ID)
+			if status < 400 || status > 499 || !strings.Contains(body, string(c.want)) {
+				t.Errorf("verify: %d %s, want %s", status, body, c.want)
+			}
+			if diff := cmp.Diff([]api.Code{c.want}, u.refusals(t, name)); diff != "" {
+				t.Errorf("the verdict log: %s", diff)
+			}
+			if got := u.keys(t, ""); len(got) != 0 {
+				t.Errorf("the bucket holds %v", got)
+			}
+			if status, _, _ := u.verify(t, p.ID); status != http.StatusNotFound || len(u.refusals(t, name)) != 1 {
+				t.Errorf("verified again: %d, %v", status, u.refusals(t, name))
+			}
+			if u.callable(t, p.ID, name, "image/jpeg") {
+				t.Error("verifyUploadedFile is true")
+			}
+		})
+	}
+}
+
+// TestUploadToS3: what goes through Gantry lands in the bucket, also in many
+// parts; deleting takes it away.
+func TestUploadToS3(t *testing.T) {
+	u := startUploads(t)
+	for name, side := range map[string]int{"small": 40, "large": 2400} {
+		file := picture(side)
+		a := u.Do(t, "POST", fmt.Sprintf("/v1/media/uploads?userId=%s&filename=a.jpg", name), string(file), "Content-Type", "image/jpeg")
+		if a.Status != http.StatusCreated {
+			t.Fatalf("%s, %d bytes: %d %s", name, len(file), a.Status, a.Body)
+		}
+		var up api.MediaUpload
+		a.Decode(t, &up)
+		if !bytes.Equal(u.object(t, up.Path), file) {
+			t.Errorf("%s is not what was sent", up.Path)
+		}
+		if a := u.Do(t, "DELETE", "/v1/media/uploads/"+up.ID, nil); a.Status != http.StatusNoContent {
+			t.Errorf("delete: %d %s", a.Status, a.Body)
+		}
+		if got := u.keys(t, ""); len(got) != 0 {
+			t.Errorf("the bucket holds %v", got)
+		}
+	}
+}
