@@ -74,17 +74,22 @@ func (s *Service) Verify(ctx context.Context, id string) (Upload, error) {
 	}
 	body, _, err := s.o.Bucket.Open(ctx, u.Quarantine)
 	if fault.CodeOf(err) == fault.NotFound && err != nil {
-		return u, fault.New(fault.Conflict, "media.Verify", "nothing has arrived in quarantine for this upload yet: PUT it to the presigned URL first")
+		return u, &fault.Error{Code: fault.Conflict, Op: "media.Verify", Err: errNotArrived, Msg: "nothing has arrived in quarantine for this upload yet: PUT it to the presigned URL first"}
 	}
 	if err != nil {
 		return u, away(err)
 	}
 	defer body.Close()
+	in := &fromBucket{r: body}
 	d := Declared{Name: u.Name, MIME: u.Declared, Size: -1}
 	if strings.HasPrefix(u.Quarantine, quarantinePresigned) {
 		d.Size = u.Size
 	}
-	got, err := s.receive(ctx, d, body)
+	got, err := s.receive(ctx, d, in)
+	if in.err != nil {
+		got.Close()
+		return u, away(in.err)
+	}
 	if err != nil {
 		return u, s.reject(ctx, u, d, got.Verdict, err)
 	}
@@ -101,6 +106,23 @@ func (s *Service) Verify(ctx context.Context, id string) (Upload, error) {
 	return done, nil
 }
 
+var errNotArrived = errors.New("media: nothing has arrived")
+
+// fromBucket remembers that the bucket failed: an upload that could not be
+// read is not one that broke off.
+type fromBucket struct {
+	r   io.Reader
+	err error
+}
+
+func (f *fromBucket) Read(b []byte) (int, error) {
+	n, err := f.r.Read(b)
+	if err != nil && err != io.EOF {
+		f.err = err
+	}
+	return n, err
+}
+
 // reject removes a refused upload from quarantine. What is not about the
 // file leaves it there.
 func (s *Service) reject(ctx context.Context, u Upload, d Declared, v Verdict, err error) error {
@@ -109,103 +131,13 @@ func (s *Service) reject(ctx context.Context, u Upload, d Declared, v Verdict, e
 		return err
 	}
 	r := s.refusal(u.Owner, "verify", d, v, err)
+	r.ID = s.hash("refusal", u.Quarantine)[:20] // one entry, also if the next step fails and the object is judged again
 	s.o.Refused("verify", code)
 	if _, derr := s.o.Store.DropUpload(ctx, u.ID, &r); derr != nil && fault.CodeOf(derr) != fault.NotFound {
 		return errors.Join(err, derr)
 	}
 	if derr := s.o.Bucket.Delete(ctx, u.Quarantine); derr != nil {
 		return errors.Join(err, derr)
-	}
-	return err
-}
-
-// The ages at which the collector looks at what was left.
-const (
-	awayAge      = 30 * time.Second // a host may still be writing a younger one
-	abandonedAge = 24 * time.Hour   // of a presigned upload that nobody verified
-	pendingAge   = 6 * time.Hour    // of an object whose upload never finished
-	sweepBatch   = 100
-)
-
-// VerifyAway judges what hosts put into quarantine while Gantry was away. It
-// deletes nothing that was not judged.
-func (s *Service) VerifyAway(ctx context.Context) error {
-	var keys []Blob
-	err := s.o.Bucket.List(ctx, QuarantineAway, func(b Blob) error {
-		if s.o.Now().Sub(b.At) > awayAge {
-			keys = append(keys, b)
-		}
-		if len(keys) == sweepBatch {
-			return io.EOF
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	var errs []error
-	for _, b := range keys {
-		errs = append(errs, s.verifyAway(ctx, b))
-	}
-	return errors.Join(errs...)
-}
-
-func (s *Service) verifyAway(ctx context.Context, b Blob) error {
-	owner, id, name, ok := parseAway(b.Key)
-	if !ok {
-		return nil // not a host's: somebody else's object is left alone
-	}
-	if other, err := s.o.Store.MediaUpload(ctx, id); err == nil && other.Quarantine != b.Key {
-		id = newID() // a host that gives an id twice
-	} else if err != nil && fault.CodeOf(err) != fault.NotFound {
-		return err
-	}
-	now := s.o.Now().UTC().Truncate(time.Microsecond)
-	u, err := s.o.Store.Quarantine(ctx, Upload{ID: id, Owner: owner, State: Quarantined, Name: name, Size: b.Size, Quarantine: b.Key, CreatedAt: now, Scanned: Unscanned})
-	if err != nil {
-		return err
-	}
-	if u.State == Verified { // all but the last step was done
-		return s.o.Bucket.Delete(ctx, b.Key)
-	}
-	_, err = s.Verify(ctx, u.ID)
-	if Refuses(fault.CodeOf(err)) || fault.CodeOf(err) == fault.InvalidArgument {
-		return nil // judged
-	}
-	return err
-}
-
-// Collect removes what was left behind: objects that nothing refers to, and
-// presigned uploads that never arrived. One that did arrive is judged first.
-func (s *Service) Collect(ctx context.Context) error {
-	now := s.o.Now()
-	objects, err := s.o.Store.Abandoned(ctx, now.Add(-pendingAge), sweepBatch)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, o := range objects {
-		errs = append(errs, s.remove(ctx, o))
-	}
-	waiting, err := s.o.Store.Waiting(ctx, now.Add(-abandonedAge), sweepBatch)
-	if err != nil {
-		return err
-	}
-	for _, u := range waiting {
-		errs = append(errs, s.settleWaiting(ctx, u))
-	}
-	return errors.Join(append(errs, s.Sweep())...)
-}
-
-// settleWaiting judges an upload that nobody asked to verify.
-func (s *Service) settleWaiting(ctx context.Context, u Upload) error {
-	_, err := s.Verify(ctx, u.ID)
-	switch code := fault.CodeOf(err); {
-	case err == nil, Refuses(code), code == fault.InvalidArgument, code == fault.NotFound:
-		return nil
-	case code == fault.Conflict: // nothing ever arrived
-		_, err := s.o.Store.DropUpload(ctx, u.ID, nil)
-		return err
 	}
 	return err
 }

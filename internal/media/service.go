@@ -43,7 +43,10 @@ type Options struct {
 }
 
 // Service receives uploads. It is safe for concurrent use.
-type Service struct{ o Options }
+type Service struct {
+	o     Options
+	later later
+}
 
 // New returns a service.
 func New(o Options) *Service { return &Service{o: o} }
