@@ -11,7 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"avalo.app/gantry/api"
+	"avalo.app/gantry/internal/blob"
 	"avalo.app/gantry/internal/gantrytest"
+	"avalo.app/gantry/internal/media/mediabuckettest"
 	"avalo.app/gantry/internal/media/mediatest"
 )
 
@@ -259,4 +261,17 @@ func TestUploadToS3(t *testing.T) {
 			t.Errorf("the bucket holds %v", got)
 		}
 	}
+}
+
+func TestBucketS3(t *testing.T) {
+	s3 := startS3(t)
+	for k, v := range s3.env {
+		t.Setenv(k, v)
+	}
+	b, err := blob.Open(t.Context(), s3.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	mediabuckettest.Run(t, b)
 }
