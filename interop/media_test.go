@@ -5,14 +5,19 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"avalo.app/gantry/api"
 	"avalo.app/gantry/internal/blob"
 	"avalo.app/gantry/internal/gantrytest"
+	"avalo.app/gantry/internal/media"
 	"avalo.app/gantry/internal/media/mediabuckettest"
 	"avalo.app/gantry/internal/media/mediatest"
 )
@@ -274,4 +279,42 @@ func TestBucketS3(t *testing.T) {
 	}
 	defer b.Close()
 	mediabuckettest.Run(t, b)
+}
+
+// TestAwayS3: what a host put into the bucket while Gantry was away is judged
+// when it is back.
+func TestAwayS3(t *testing.T) {
+	s3 := startS3(t)
+	for k, v := range s3.env {
+		t.Setenv(k, v)
+	}
+	b, err := blob.Open(t.Context(), s3.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	good, bad := media.AwayKey("ann", "1", "photo.jpg"), media.AwayKey("bob", "2", "photo.jpg")
+	for key, file := range map[string][]byte{good: picture(40), bad: []byte("MZ" + strings.Repeat("x", 500)), media.QuarantineAway + "README": []byte("of the operator")} {
+		if err := b.Put(t.Context(), key, "application/octet-stream", bytes.NewReader(file)); err != nil {
+			t.Fatal(err)
+		}
+		old := time.Now().Add(-time.Minute) // a younger one may still be written
+		if err := os.Chtimes(filepath.Join(s3.dir, filepath.FromSlash(key)), old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	u := uploads{gantrytest.Start(t, gantrytest.Options{Binary: binary, Config: s3.config(), Env: s3.env}), s3}
+	want := []string{media.QuarantineAway + "README"}
+	for deadline := time.Now().Add(time.Minute); !slices.Equal(u.keys(t, "quarantine"), want); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("quarantine holds %v\n%s", u.keys(t, "quarantine"), u.Stderr())
+		}
+	}
+	got := u.keys(t, "media")
+	if len(got) != 1 || !strings.HasPrefix(got[0], "media/u-ann/") || !bytes.Equal(u.object(t, got[0]), picture(40)) {
+		t.Errorf("public are %v", got)
+	}
+	if got := u.refusals(t, "bob"); !slices.Equal(got, []api.Code{api.CodeMIMETypeNotAllowed}) || len(u.refusals(t, "ann")) != 0 {
+		t.Errorf("the verdict log: %v", got)
+	}
 }
