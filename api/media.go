@@ -105,8 +105,9 @@ type MediaRefusal struct {
 const MediaAwayPrefix = "quarantine/away/"
 
 // maxAwayName is how much of a name a key carries, in bytes: in base64 it is
-// one component of a path, of which file systems take 255.
-const maxAwayName = 180
+// one component of a path, of which file systems take 255, with the suffix of a
+// file that is being written.
+const maxAwayName = 170
 
 // MediaAwayKey is the bucket's key under which a host puts an upload into
 // quarantine while Gantry is away: Gantry verifies it when it is back. Owner

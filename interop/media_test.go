@@ -293,7 +293,7 @@ func TestAwayS3(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	good, bad := media.AwayKey("ann", "1", "photo.jpg"), media.AwayKey("bob", "2", "photo.jpg")
+	good, bad := awayKey("ann", "1", "photo.jpg"), awayKey("bob", "2", "photo.jpg")
 	for key, file := range map[string][]byte{good: picture(40), bad: []byte("MZ" + strings.Repeat("x", 500)), media.QuarantineAway + "README": []byte("of the operator")} {
 		if err := b.Put(t.Context(), key, "application/octet-stream", bytes.NewReader(file)); err != nil {
 			t.Fatal(err)
@@ -317,4 +317,9 @@ func TestAwayS3(t *testing.T) {
 	if got := u.refusals(t, "bob"); !slices.Equal(got, []api.Code{api.CodeMIMETypeNotAllowed}) || len(u.refusals(t, "ann")) != 0 {
 		t.Errorf("the verdict log: %v", got)
 	}
+}
+
+// awayKey is the key of an upload that a host puts into quarantine.
+func awayKey(owner, id, name string) string {
+	return api.MediaAwayKey(owner, strings.Repeat("0", 15)+id, name)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"avalo.app/gantry/api"
 	"avalo.app/gantry/internal/fault"
 	"avalo.app/gantry/internal/media"
 )
@@ -159,7 +160,7 @@ func TestNeverCollectedUnverified(t *testing.T) {
 	r := newRig(t)
 	r.scan.says = media.Unscanned // and the policy refuses such files
 	p := r.presigned(t, picture)
-	away := media.AwayKey("bob", "1", "photo.jpg")
+	away := awayKey("bob", "1", "photo.jpg")
 	r.lands(t, away, picture)
 	for range 30 {
 		r.later(24 * time.Hour)
@@ -193,10 +194,10 @@ func TestNeverCollectedUnverified(t *testing.T) {
 // goes with one entry in the verdict log.
 func TestAway(t *testing.T) {
 	r := newRig(t)
-	good := media.AwayKey("Ann Ü/..", "1", "../my photo.jpg")
-	again := media.AwayKey("Ann Ü/..", "2", "copy.jpg")
-	bad := media.AwayKey("ann", "3", "run.jpg")
-	foreign := []string{media.QuarantineAway + "README", media.QuarantineAway + "a/b/c/d", media.QuarantineAway + "!!/1/x", media.AwayKey("\n", "4", "x.jpg")}
+	good := awayKey("Ann Ü/..", "1", "../my photo.jpg")
+	again := awayKey("Ann Ü/..", "2", "copy.jpg")
+	bad := awayKey("ann", "3", "run.jpg")
+	foreign := []string{media.QuarantineAway + "README", media.QuarantineAway + "a/b/c/d", media.QuarantineAway + "!!/1/x", awayKey("\n", "4", "x.jpg")}
 	for key, data := range map[string][]byte{good: picture, again: picture, bad: program, foreign[0]: picture, foreign[1]: picture, foreign[2]: program, foreign[3]: program} {
 		r.lands(t, key, data)
 	}
@@ -244,7 +245,7 @@ func TestAwayFaults(t *testing.T) {
 	}
 	t.Run("good", func(t *testing.T) {
 		eachFault(t, "List Quarantine MediaUpload Open BeginObject Put FinishObject Delete", func(t *testing.T, r rig, arm func()) {
-			r.lands(t, media.AwayKey("ann", "1", "photo.jpg"), picture)
+			r.lands(t, awayKey("ann", "1", "photo.jpg"), picture)
 			arm()
 			turns(t, r)
 			us := r.uploads(t)
@@ -261,7 +262,7 @@ func TestAwayFaults(t *testing.T) {
 	})
 	t.Run("bad", func(t *testing.T) {
 		eachFault(t, "List Quarantine MediaUpload Open DropUpload Delete", func(t *testing.T, r rig, arm func()) {
-			r.lands(t, media.AwayKey("ann", "1", "photo.jpg"), program)
+			r.lands(t, awayKey("ann", "1", "photo.jpg"), program)
 			arm()
 			turns(t, r)
 			r.oneRefusal(t, fault.MIMETypeNotAllowed)
@@ -275,7 +276,7 @@ func TestAwayCrowd(t *testing.T) {
 	for i := range 150 {
 		r.lands(t, media.QuarantineAway+"!"+strings.Repeat("x", i), nil)
 	}
-	r.lands(t, media.AwayKey("zoe", "1", "photo.jpg"), picture)
+	r.lands(t, awayKey("zoe", "1", "photo.jpg"), picture)
 	r.later(time.Minute)
 	if err := r.VerifyAway(t.Context()); err != nil || len(r.keys(t, "media/")) != 1 {
 		t.Error(r.keys(t, "media/"), err)
@@ -299,7 +300,7 @@ func TestInterruptedVerify(t *testing.T) {
 // TestAwayKeyLong: a long name keeps its end, which tells the type.
 func TestAwayKeyLong(t *testing.T) {
 	r := newRig(t)
-	r.lands(t, media.AwayKey("ann", "1", strings.Repeat("ß", 200)+".jpg"), bytes.Clone(picture))
+	r.lands(t, awayKey("ann", "1", strings.Repeat("ß", 200)+".jpg"), bytes.Clone(picture))
 	r.later(time.Minute)
 	if err := r.VerifyAway(t.Context()); err != nil {
 		t.Fatal(err)
@@ -307,4 +308,9 @@ func TestAwayKeyLong(t *testing.T) {
 	if us := r.uploads(t); len(us) != 1 || !strings.HasSuffix(us[0].Name, "ß.jpg") {
 		t.Errorf("%+v", us)
 	}
+}
+
+// awayKey is the key of an upload that a host puts into quarantine.
+func awayKey(owner, id, name string) string {
+	return api.MediaAwayKey(owner, strings.Repeat("0", 15)+id, name)
 }

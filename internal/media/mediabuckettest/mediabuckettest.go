@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"avalo.app/gantry/api"
 	"avalo.app/gantry/internal/fault"
 	"avalo.app/gantry/internal/media"
 )
@@ -166,7 +167,7 @@ func list(t *testing.T, b media.Bucket) {
 
 // awayKey: a host's longest key is accepted, and comes back as it was.
 func awayKey(t *testing.T, b media.Bucket) {
-	key := media.AwayKey(strings.Repeat("ü", 64), strings.Repeat("i", 32), strings.Repeat("ß", 300)+".jpg")
+	key := api.MediaAwayKey(strings.Repeat("ü", 64), strings.Repeat("i", 32), strings.Repeat("ß", 300)+".jpg")
 	put(t, b, key, []byte("x"))
 	if diff := cmp.Diff(map[string]int64{key: 1}, contents(t, b, media.QuarantineAway)); diff != "" {
 		t.Error(diff)
