@@ -3,6 +3,7 @@ package walk
 import (
 	"bytes"
 	"encoding/binary"
+	"hash/crc32"
 	"io"
 	"math/bits"
 )
@@ -179,25 +180,6 @@ func (w *ogg) after() error {
 	return w.audioTail()
 }
 
-// oggTable has, for each byte, its remainder by the polynomial 04c11db7, most
-// significant bit first, and the same 1 to 7 bytes further on.
-var oggTable = func() (t [8][256]uint32) {
-	for i := range 256 {
-		r := uint32(i) << 24
-		for range 8 {
-			r = r<<1 ^ 0x04c11db7&-(r>>31)
-		}
-		t[0][i] = r
-	}
-	for k := 1; k < 8; k++ {
-		for i := range 256 {
-			r := t[k-1][i]
-			t[k][i] = r<<8 ^ t[0][r>>24]
-		}
-	}
-	return t
-}()
-
 // oggSum is the sum of a page with its own four bytes taken as zero.
 func oggSum(page []byte) uint32 {
 	r := oggUpdate(0, page[:22])
@@ -205,16 +187,28 @@ func oggSum(page []byte) uint32 {
 	return oggUpdate(r, page[26:])
 }
 
+// oggUpdate continues a sum: the polynomial of IEEE 802.3, but the most
+// significant bit of a byte first. Bytes turned around give that sum turned
+// around, and processors have instructions for it.
 func oggUpdate(r uint32, b []byte) uint32 {
-	t := &oggTable
-	for ; len(b) >= 8; b = b[8:] {
-		r ^= bits.ReverseBytes32(binary.LittleEndian.Uint32(b))
-		lo := binary.LittleEndian.Uint32(b[4:])
-		r = t[7][r>>24] ^ t[6][r>>16&255] ^ t[5][r>>8&255] ^ t[4][r&255] ^
-			t[3][lo&255] ^ t[2][lo>>8&255] ^ t[1][lo>>16&255] ^ t[0][lo>>24]
+	var turned [1024]byte
+	r = ^bits.Reverse32(r)
+	for len(b) > 0 {
+		n, i := min(len(b), len(turned)), 0
+		for ; i+8 <= n; i += 8 {
+			binary.LittleEndian.PutUint64(turned[i:], turnBytes(binary.LittleEndian.Uint64(b[i:])))
+		}
+		for ; i < n; i++ {
+			turned[i] = bits.Reverse8(b[i])
+		}
+		r, b = crc32.Update(r, crc32.IEEETable, turned[:n]), b[n:]
 	}
-	for _, c := range b {
-		r = r<<8 ^ t[0][byte(r>>24)^c]
-	}
-	return r
+	return bits.Reverse32(^r)
+}
+
+// turnBytes reverses the bits of each of eight bytes.
+func turnBytes(v uint64) uint64 {
+	v = v>>1&0x5555555555555555 | v&0x5555555555555555<<1
+	v = v>>2&0x3333333333333333 | v&0x3333333333333333<<2
+	return v>>4&0x0f0f0f0f0f0f0f0f | v&0x0f0f0f0f0f0f0f0f<<4
 }

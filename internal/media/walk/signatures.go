@@ -107,23 +107,30 @@ var (
 )
 
 // scan looks for what may stand anywhere and is whole in b, which begins at
-// an offset of the output. It looks at two bytes of every two: a signature
-// shows one of its scanPairs there, whether it begins at an even or an odd place.
+// an offset of the output. It looks at two bytes of every four: wherever a
+// signature of five begins, it shows one of its scanPairs there. A ZIP's entry
+// has four, and of one that begins a byte later all but the last are there.
 func (s *Signatures) scan(b []byte, at int64) {
 	i := 0
-	for ; i+8 <= len(b); i += 8 {
-		v := binary.LittleEndian.Uint64(b[i:])
-		if scanPairs[scanHash(v)]|scanPairs[scanHash(v>>16)]|scanPairs[scanHash(v>>32)]|scanPairs[scanHash(v>>48)] != 0 {
-			s.look(b, max(0, i-scanBack), i+8, at)
+	for ; i+16 <= len(b); i += 16 {
+		q := b[i : i+16 : i+16]
+		v, w := binary.LittleEndian.Uint64(q), binary.LittleEndian.Uint64(q[8:])
+		if scanPairs[scanHash(v)]|scanPairs[scanHash(v>>32)]|scanPairs[scanHash(w)]|scanPairs[scanHash(w>>32)] != 0 ||
+			uint32(v)>>8 == zipEntry3 || v>>40 == zipEntry3 || uint32(w)>>8 == zipEntry3 || w>>40 == zipEntry3 {
+			s.look(b, max(0, i-scanBack), i+16, at)
 		}
 	}
 	s.look(b, max(0, i-scanBack), len(b), at)
 }
 
+// zipEntry3 is the beginning of zipEntry.
+const zipEntry3 = 'P' | 'K'<<8 | 1<<16
+
 // look tries every place of b from one to another, exclusively.
 func (s *Signatures) look(b []byte, from, to int, at int64) {
-	for i := from; i < to; i++ {
-		switch b[i] {
+	for k, c := range b[from:to] {
+		i := from + k
+		switch c {
 		case '<':
 			s.tag(b[i:], at+int64(i))
 		case 'R':
@@ -147,21 +154,31 @@ func (s *Signatures) look(b []byte, from, to int, at int64) {
 // scanBack is how far before its pair a signature may begin.
 const scanBack = 3
 
-// scanPairs says of two bytes, by hash, whether a signature may be near. It holds
-// the first two of each signature and, for those that begin at an odd place,
-// the two at 1 or 3.
-var scanPairs = scanTable("<?", "?p", "?P", "<h", "<H", "ml", "Ml", "mL", "ML", "<s", "<S", "sc", "Sc", "sC", "SC",
-	"Ra", "!\x1a", "7z", "z\xbc", "PK", "K\x01")
+// scanPairs says of two bytes, by hash, whether a signature may be near: the
+// first four pairs of each, in any case of a tag's letters.
+var scanPairs = scanTable("<?php", "<html", "<script", "Rar!\x1a", "7z\xbc\xaf\x27", "PK\x01\x02")
 
-func scanTable(of ...string) (t [1 << 12]byte) {
-	for _, p := range of {
-		t[scanHash(uint64(p[0])|uint64(p[1])<<8)] = 1
+func scanTable(of ...string) (t [1 << 13]byte) {
+	cases := func(c byte) []byte {
+		if 'a' <= c && c <= 'z' {
+			return []byte{c, c &^ 0x20}
+		}
+		return []byte{c}
+	}
+	for _, sig := range of {
+		for i := range min(4, len(sig)-1) {
+			for _, a := range cases(sig[i]) {
+				for _, b := range cases(sig[i+1]) {
+					t[scanHash(uint64(a)|uint64(b)<<8)] = 1
+				}
+			}
+		}
 	}
 	return t
 }
 
 // scanHash is of the 16 low bits.
-func scanHash(v uint64) uint64 { return (v ^ v>>4&0xfff) & 0xfff }
+func scanHash(v uint64) uint64 { return (v ^ v>>3&0x1fff) & 0x1fff }
 
 // tag looks at what begins with "<". PHP and HTML know no case; PHP wants a
 // blank after its tag, and HTML a blank, a slash or the end of the tag.
