@@ -55,3 +55,4 @@ bench: build
 	cd bench && go run ./inprocess
 	cd bench && go run ./http
 	cd bench && go run ./signups
+	cd bench && go run ./media
