@@ -72,7 +72,6 @@ func GIFs() []Sample {
 	}
 	xmp := cat([]byte{0x21, 0xFF, 11}, []byte("XMP DataXMP<x:xmpmeta>"), Payload, []byte("</x:xmpmeta>"), magic)
 	buffered := Extension(0xFF, []byte("NETSCAPE2.0"), []byte{1, 7, 0}, []byte{2, 0, 0, 1, 0}, Payload)
-	control := []byte{0x21, 0xF9, 4, 0, 9, 0, 0, 0}
 	text := Extension(0x01, make([]byte, 12), Payload)
 	anim := Animation(4, 20, 10, -1)
 	return []Sample{
@@ -87,7 +86,6 @@ func GIFs() []Sample {
 		{Name: "loop twice", Bytes: GIF(anim, Loop("NETSCAPE2.0", 5), Loop("NETSCAPE2.0", 5))},
 		{Name: "metadata", Secrets: [][]byte{Payload},
 			Bytes: GIF(anim, Extension(0xFE, Payload), xmp, Loop("NETSCAPE2.0", 9), text, Extension(0xFF, []byte("Picasa_2.0!"), Payload))},
-		{Name: "comment after a control", Bytes: GIF(Animation(1, 20, 10, 0), control, Extension(0xFE, Payload)), Secrets: [][]byte{Payload}},
 		{Name: "long comment", Bytes: GIF(anim, Extension(0xFE, bytes.Repeat(Payload, 5000))), Secrets: [][]byte{Payload}},
 		{Name: "comment at the end", Bytes: cat(still[:len(still)-1], Extension(0xFE, Payload), []byte{0x3B}), Secrets: [][]byte{Payload}},
 		{Name: "padding", Bytes: append(still[:len(still):len(still)], 0, 0, 0, 0x3B), Trailer: 4},

@@ -50,6 +50,7 @@ type gifFile struct {
 	width, height int64
 	frames        int64
 	control       []byte // the control extension for the next frame, while it is held back
+	controlled    bool   // the next frame has one
 	loop          []byte // the loop extension that was written last
 }
 
@@ -115,7 +116,7 @@ func (g *gifFile) frame() error {
 	if err := in.Emit(g.control); err != nil {
 		return err
 	}
-	g.control = nil
+	g.control, g.controlled = nil, false
 	if err := in.Keep(10 + table); err != nil {
 		return err
 	}
@@ -204,7 +205,8 @@ func (g *gifFile) extension() error {
 }
 
 // hold consumes a control extension. With sanitising, it is written with the
-// frame that it is for; of several, the last counts.
+// frame that it is for. A frame has at most one (GIF89a, 23): of several,
+// decoders take the last, or join them.
 func (g *gifFile) hold() error {
 	in := g.in
 	b, err := in.Need(8)
@@ -214,6 +216,10 @@ func (g *gifFile) hold() error {
 	if b[2] != 4 || b[7] != 0 {
 		return in.Corrupt("a control extension of %d bytes", b[2])
 	}
+	if g.controlled {
+		return in.Corrupt("a second control extension for one frame")
+	}
+	g.controlled = true
 	if !in.Sanitise {
 		return in.Keep(8)
 	}
