@@ -2,6 +2,7 @@ package walk_test
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"testing"
 
@@ -66,7 +67,6 @@ func TestExtensionsOfGIF(t *testing.T) {
 	for name, c := range map[string]struct{ in, out [][]byte }{
 		"unknown label":             {[][]byte{mediatest.Extension(0x42, mediatest.Payload)}, nil},
 		"empty comment":             {[][]byte{mediatest.Extension(0xFE)}, nil},
-		"controls in a row":         {[][]byte{control(1), control(2), control(3)}, [][]byte{control(3)}},
 		"a control before a loop":   {[][]byte{control(1), loop}, [][]byte{loop, control(1)}},
 		"loops that differ":         {[][]byte{loop, mediatest.Loop("NETSCAPE2.0", 6)}, [][]byte{loop, mediatest.Loop("NETSCAPE2.0", 6)}},
 		"a loop in other blocks":    {[][]byte{mediatest.Extension(0xFF, []byte("NETSCAPE2.0"), []byte{1, 5, 0}, mediatest.Payload)}, [][]byte{loop}},
@@ -79,6 +79,19 @@ func TestExtensionsOfGIF(t *testing.T) {
 		got, err := walkImage(t, walk.GIFWalk, bytes.NewReader(mediatest.WithBlocks(still, c.in...)), sanitising())
 		if want := mediatest.WithBlocks(still, c.out...); err != nil || !bytes.Equal(got.Out, want) {
 			t.Errorf("%s: %v\n%x, want\n%x", name, err, got.Out, want)
+		}
+	}
+}
+
+// TestTwoControlsOfGIF: a second control for one frame is refused, sanitising
+// or not: decoders take the last, or join them.
+func TestTwoControlsOfGIF(t *testing.T) {
+	control := []byte{0x21, 0xF9, 4, 1, 9, 0, 0, 0}
+	file := mediatest.WithBlocks(mediatest.GIF(mediatest.Animation(1, 20, 10, 0)), control, control)
+	for _, o := range []walk.Options{sanitising(), {Limits: walk.DefaultLimits()}} {
+		var r *walk.Reject
+		if _, err := walkImage(t, walk.GIFWalk, bytes.NewReader(file), o); !errors.As(err, &r) || r.Code != walk.Corrupt {
+			t.Errorf("sanitise %t: %v", o.Sanitise, err)
 		}
 	}
 }
