@@ -87,7 +87,7 @@ func (s *Service) VerifyAway(ctx context.Context) error {
 func (s *Service) verifyAway(ctx context.Context, b Blob) error {
 	owner, id, name, _ := parseAway(b.Key)
 	if other, err := s.o.Store.MediaUpload(ctx, id); err == nil && other.Quarantine != b.Key {
-		id = newID() // a host that gives an id twice
+		id = NewID() // a host that gives an id twice
 	} else if err != nil && fault.CodeOf(err) != fault.NotFound {
 		return err
 	}

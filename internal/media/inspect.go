@@ -19,6 +19,9 @@ type Declared struct {
 	Name string
 	MIME string // "" or application/octet-stream if it does not say
 	Size int64  // -1 if it does not say
+	// Ref is the id that the upload has before it is judged, "" if none. A
+	// refusal that is repeated after a crash is noted once for each.
+	Ref string
 }
 
 // Verdict is what the bytes say. Sizes are in bytes.
@@ -33,8 +36,8 @@ type Verdict struct {
 	Info     walk.Info
 }
 
-// sniffLen is how many bytes a sniff wants.
-const sniffLen = 3072
+// SniffLen is how many first bytes a guess at the type wants.
+const SniffLen = walk.SniffLen
 
 // Inspector judges files. It is safe for concurrent use.
 type Inspector struct {
@@ -53,8 +56,8 @@ const opInspect = "media.Inspect"
 // What Info.Patches names must still be written over what out received.
 func (i *Inspector) Inspect(ctx context.Context, d Declared, r io.Reader, out io.Writer) (Verdict, error) {
 	src := &source{ctx: ctx, r: r, hash: sha256.New(), limit: Video.MaxSize(), class: Video}
-	br := bufio.NewReaderSize(src, sniffLen)
-	head, err := br.Peek(sniffLen)
+	br := bufio.NewReaderSize(src, SniffLen)
+	head, err := br.Peek(SniffLen)
 	if err != nil && err != io.EOF {
 		return Verdict{}, src.cause(err)
 	}

@@ -53,7 +53,7 @@ func (s *Service) Presign(ctx context.Context, owner string, d Declared) (Presig
 		return Presigned{}, s.note(ctx, owner, "presign", d, Verdict{}, err)
 	}
 	now := s.o.Now().UTC().Truncate(time.Microsecond)
-	u := Upload{ID: newID(), Owner: owner, State: Quarantined, Name: m.Filename, Declared: m.Type.MIME, Size: d.Size, CreatedAt: now, Scanned: Unscanned}
+	u := Upload{ID: NewID(), Owner: owner, State: Quarantined, Name: m.Filename, Declared: m.Type.MIME, Size: d.Size, CreatedAt: now, Scanned: Unscanned}
 	u.Quarantine = quarantinePresigned + s.ownerPath(owner) + "/" + u.ID
 	url, headers, err := s.o.Bucket.Presign(ctx, u.Quarantine, m.Type.MIME, d.Size, presignTTL)
 	if err != nil {

@@ -155,27 +155,29 @@ func (r *Received) Close() {
 // Content reads what will be stored.
 func (r *Received) Content() io.Reader { return io.NewSectionReader(r.file, 0, r.Stored) }
 
-// Keep stores the upload: one object for each owner and content. quarantined
-// is the id of the upload if it waited in quarantine, else "".
-func (r *Received) Keep(ctx context.Context, quarantined string) (u Upload, err error) {
+// Keep stores the upload: one object for each owner and content. id is the
+// upload's if it has one already, since it waited in quarantine or arrived in
+// pieces, else "". Keeping it again under its id changes nothing.
+func (r *Received) Keep(ctx context.Context, id string) (u Upload, err error) {
 	for range 3 { // the collector may take an object that was begun long ago
-		if u, err = r.keep(ctx, quarantined); err == nil || fault.CodeOf(err) != fault.Conflict {
+		if u, err = r.keep(ctx, id); err == nil || fault.CodeOf(err) != fault.Conflict {
 			break
 		}
 	}
 	return u, err
 }
 
-func (r *Received) keep(ctx context.Context, quarantined string) (Upload, error) {
+func (r *Received) keep(ctx context.Context, id string) (Upload, error) {
 	s := r.s
 	now := s.o.Now().UTC().Truncate(time.Microsecond)
-	u := Upload{ID: quarantined, Owner: r.owner, State: Verified, Name: r.Name, Declared: r.Declared, Size: r.Size, CreatedAt: now, VerifiedAt: now, Scanned: r.Scanned}
+	u := Upload{ID: id, Owner: r.owner, State: Verified, Name: r.Name, Declared: r.Declared, Size: r.Size, CreatedAt: now, VerifiedAt: now, Scanned: r.Scanned}
 	if u.ID == "" {
-		u.ID = newID()
-	} else {
+		u.ID = NewID()
+	}
+	if r.waited.ID != "" {
 		u.CreatedAt, u.Quarantine = r.waited.CreatedAt, r.waited.Quarantine
 	}
-	o := Object{ID: newID(), Owner: r.owner, SHA256: r.SHA256, MIME: r.Type.MIME, Size: r.Size, Stored: r.Stored, CreatedAt: now}
+	o := Object{ID: NewID(), Owner: r.owner, SHA256: r.SHA256, MIME: r.Type.MIME, Size: r.Size, Stored: r.Stored, CreatedAt: now}
 	o.Key = s.finalKey(o, r.Type)
 	got, done, err := s.o.Store.BeginObject(ctx, o, u)
 	if err != nil || done {
@@ -272,8 +274,11 @@ func (s *Service) note(ctx context.Context, owner, flow string, d Declared, v Ve
 }
 
 func (s *Service) refusal(owner, flow string, d Declared, v Verdict, err error) Refusal {
-	r := Refusal{ID: newID(), At: s.o.Now().UTC().Truncate(time.Microsecond), OwnerHash: s.OwnerHash(owner), Flow: flow, Code: fault.CodeOf(err),
+	r := Refusal{ID: NewID(), At: s.o.Now().UTC().Truncate(time.Microsecond), OwnerHash: s.OwnerHash(owner), Flow: flow, Code: fault.CodeOf(err),
 		Declared: CanonicalMIME(d.MIME), Detected: v.MIME}
+	if d.Ref != "" {
+		r.ID = d.Ref
+	}
 	var f *fault.Error
 	if errors.As(err, &f) {
 		r.Reason = f.Msg
@@ -337,4 +342,6 @@ func (s *Service) Sweep() error {
 	return errors.Join(errs...)
 }
 
-func newID() string { return strings.ToLower(rand.Text()[:20]) }
+// NewID returns an id for an upload, that nobody guesses: 20 lower case
+// letters and digits.
+func NewID() string { return strings.ToLower(rand.Text()[:20]) }
