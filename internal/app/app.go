@@ -29,6 +29,7 @@ import (
 	"avalo.app/gantry/internal/launch"
 	"avalo.app/gantry/internal/media"
 	"avalo.app/gantry/internal/ratelimit"
+	"avalo.app/gantry/internal/resumable"
 	"avalo.app/gantry/internal/store"
 )
 
@@ -61,6 +62,7 @@ type App struct {
 	signups      *launch.Signups
 	guests       *launch.Guests
 	media        *media.Service
+	tus          *resumable.Dir
 	refusals     *prometheus.CounterVec
 	geo          *geoip.Database // nil: none is configured
 	proxies      atomic.Pointer[httpapi.Proxies]

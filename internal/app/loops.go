@@ -15,6 +15,7 @@ const (
 	touchEvery    = time.Minute            // last use of keys
 	sweepEvery    = time.Minute            // counters whose windows ended leave memory
 	geoEvery      = time.Minute            // a database of addresses that was replaced
+	tusEvery      = time.Minute            // resumable uploads of this node that nobody goes on with
 	storeTimeout  = 5 * time.Second        // of one background store operation
 	expireRefresh = 30 * time.Second       // overrides that expired leave memory
 )
@@ -33,6 +34,7 @@ func (a *App) startLoops(ctx context.Context) {
 	if a.geo != nil {
 		a.every(ctx, geoEvery, "read address database", func(context.Context) error { return a.geo.Reload() })
 	}
+	a.every(ctx, tusEvery, "collect resumable uploads", a.tus.Collect)
 	a.startLeased(ctx)
 }
 

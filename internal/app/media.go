@@ -15,6 +15,7 @@ import (
 	"avalo.app/gantry/internal/media"
 	"avalo.app/gantry/internal/media/walk"
 	"avalo.app/gantry/internal/ratelimit"
+	"avalo.app/gantry/internal/resumable"
 )
 
 // refusalRetention is how long the verdict log is kept.
@@ -52,6 +53,9 @@ func (a *App) openMedia(ctx context.Context) error {
 		Scanner: scanner, Scans: scans, AcceptUnscanned: func() bool { return a.config().Media.Unscanned != "refuse" },
 		Refused: func(flow string, code fault.Code) { a.refusals.WithLabelValues(flow, string(code)).Inc() },
 	})
+	if a.tus, err = resumable.Open(a.path("tus"), a.o.Now); err != nil {
+		return fmt.Errorf("data_dir: %w", err)
+	}
 	return a.media.Sweep()
 }
 

@@ -177,7 +177,7 @@ func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) {
 		s.allowOrigin(w, r)
 	}
 	var allow []string
-	for _, m := range []string{"GET", "POST", "PUT", "DELETE"} {
+	for _, m := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 		probe := r.Clone(r.Context())
 		probe.Method = m
 		if _, pattern := s.mux.Handler(probe); pattern != "/" {

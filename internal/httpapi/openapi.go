@@ -86,7 +86,7 @@ func roleNames(p access.Permission) string {
 func (s *Server) describeRaw() {
 	doc := s.api.OpenAPI()
 	for _, r := range s.routes {
-		if item := doc.Paths[r.openAPIPath()]; item != nil && methodOf(item, r.Method) != nil || r.Method == http.MethodOptions {
+		if item := doc.Paths[r.openAPIPath()]; item != nil && methodOf(item, r.Method) != nil || r.Method == http.MethodOptions || r.twin {
 			continue
 		}
 		o := r.operation()
@@ -133,7 +133,7 @@ func pathParams(path string) (names []string) {
 }
 
 func methodOf(p *huma.PathItem, method string) *huma.Operation {
-	return map[string]*huma.Operation{"GET": p.Get, "POST": p.Post, "PUT": p.Put, "DELETE": p.Delete}[method]
+	return map[string]*huma.Operation{"GET": p.Get, "POST": p.Post, "PUT": p.Put, "DELETE": p.Delete, "HEAD": p.Head, "PATCH": p.Patch}[method]
 }
 
 func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) {
@@ -202,7 +202,7 @@ func (s *Server) docsData() docsData {
 	for _, tag := range doc.Tags {
 		g := docsGroup{Name: tag.Name, Text: tag.Description}
 		for _, r := range s.routes {
-			if item := doc.Paths[r.openAPIPath()]; r.Tag == tag.Name && item != nil && methodOf(item, r.Method) != nil {
+			if item := doc.Paths[r.openAPIPath()]; r.Tag == tag.Name && !r.twin && item != nil && methodOf(item, r.Method) != nil {
 				g.Operations = append(g.Operations, docsOp(r, methodOf(item, r.Method)))
 			}
 		}

@@ -34,6 +34,8 @@ type Route struct {
 	Hot bool
 	// Streams marks an answer that lasts until the client leaves.
 	Streams bool
+	// twin marks a second path of a row that is documented already.
+	twin bool
 	// Audits is the leaf that a success of this route writes, if any.
 	Audits audit.Kind
 
@@ -47,7 +49,9 @@ type Route struct {
 func (r Route) pattern() string { return r.Method + " " + r.Path }
 
 // openAPIPath is Path without ServeMux's own notation.
-func (r Route) openAPIPath() string { return strings.ReplaceAll(r.Path, "...}", "}") }
+func (r Route) openAPIPath() string {
+	return strings.ReplaceAll(strings.TrimSuffix(r.Path, "/{$}"), "...}", "}")
+}
 
 // routes is the whole surface.
 func routes() []Route {
@@ -185,6 +189,18 @@ func routes() []Route {
 			Summary: "Prepare an upload that goes to the bucket's quarantine directly", bind: op((*Server).presignUpload)},
 		{Method: "POST", Path: "/v1/media/uploads/{id}/verify", Name: "verifyUpload", Tag: "Media", Permission: access.UseMedia,
 			Summary: "Judge an upload in quarantine; what passes becomes public", bind: op((*Server).verifyUpload)},
+		{Method: "POST", Path: "/v1/media/tus", Name: "tusCreate", Tag: "Media", Permission: access.UseMedia, Large: true, out: api.MediaUpload{}, status: http.StatusCreated,
+			Summary: "Begin a resumable upload by tus 1.0; the body may be its first bytes", bind: raw((*Server).tusCreate)},
+		{Method: "POST", Path: tusPath + "{$}", Name: "tusCreate", Tag: "Media", Permission: access.UseMedia, Large: true, twin: true,
+			Summary: "The same, as clients write it", bind: raw((*Server).tusCreate)},
+		{Method: "HEAD", Path: tusPath + "{id}", Name: "tusOffset", Tag: "Media", Permission: access.UseMedia, Large: true,
+			Summary: "Ask how far a resumable upload has come", bind: raw((*Server).tusOffset)},
+		{Method: "PATCH", Path: tusPath + "{id}", Name: "tusAppend", Tag: "Media", Permission: access.UseMedia, Large: true, out: api.MediaUpload{},
+			Summary: "Go on with a resumable upload; its last byte is answered with what it became", bind: raw((*Server).tusAppend)},
+		{Method: "DELETE", Path: tusPath + "{id}", Name: "tusDelete", Tag: "Media", Permission: access.UseMedia, Large: true, status: http.StatusNoContent,
+			Summary: "Give a resumable upload up", bind: raw((*Server).tusDelete)},
+		{Method: "OPTIONS", Path: tusPath + "{path...}", Name: "tusOptions", Tag: "Media", Permission: access.UseMedia, Large: true,
+			Summary: "Ask which parts of tus are served", bind: raw((*Server).tusOptions)},
 		{Method: "GET", Path: "/v1/media/types", Name: "mediaTypes", Tag: "Media", Permission: access.ReadPublic,
 			Summary: "List what may be uploaded", bind: op((*Server).mediaTypes)},
 		{Method: "GET", Path: "/v1/media/refusals", Name: "listRefusals", Tag: "Media", Permission: access.ReadRefusals,

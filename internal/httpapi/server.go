@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/tus/tusd/v2/pkg/handler"
 
 	"avalo.app/gantry/internal/access"
 	"avalo.app/gantry/internal/idempotency"
@@ -29,6 +30,7 @@ type Deps struct {
 	Signups     *launch.Signups
 	Guests      *launch.Guests
 	Media       *media.Service
+	Tus         TusFiles
 	Audit       AuditReader
 	AuditLog    http.Handler // serves /audit/log/
 
@@ -66,6 +68,7 @@ type Server struct {
 	routes  []Route
 	metrics *metrics
 	flags   *flagStreams
+	tus     *handler.UnroutedHandler
 	spec    []byte // the OpenAPI document, rendered once
 	docs    []byte // the readable page, rendered once
 }
@@ -75,6 +78,7 @@ type Server struct {
 func New(d Deps) *Server {
 	s := &Server{d: d, mux: http.NewServeMux(), routes: routes(), metrics: newMetrics(d.Metrics)}
 	s.flags = newFlagStreams(func() string { v, _ := d.Launch.View(); return v.Fingerprint(d.Now()) })
+	s.tus = s.newTus()
 	s.metrics.flagStreams(d.Metrics, s.flags.count)
 	installErrors()
 	s.guarded = &guarded{s: s, byPattern: byPattern(s.routes)}
