@@ -150,7 +150,11 @@ func (s *Server) writeTus(w http.ResponseWriter, r *http.Request, call *tusCall,
 			h.Del(name)
 		}
 		_, _ = io.CopyN(io.Discard, r.Body, drained) // what does not come needs no reading
-		s.writeProblem(w, false, s.tusProblem(s.caller(w, r, access.Principal{}), call.failed, a))
+		p := s.tusProblem(s.caller(w, r, access.Principal{}), call.failed, a)
+		if call.method == http.MethodHead && p.Status >= http.StatusInternalServerError {
+			p.Status = http.StatusLocked // clients ask again after this, and begin anew after any other failure
+		}
+		s.writeProblem(w, false, p)
 		return
 	}
 	if l, err := url.Parse(h.Get("Location")); err == nil && l.Path != "" {
