@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -369,4 +370,55 @@ func TestTusExpires(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	t.Error("it is still there after a day")
+}
+
+// TestTusStalled: an upload that stands still is cut after 30 seconds, and
+// keeps what came.
+func TestTusStalled(t *testing.T) {
+	if os.Getenv("GANTRY_ACCEPT") == "" {
+		t.Skip("it stands still for 30 seconds: make accept runs it")
+	}
+	c, _ := startTus(t)
+	data := film(200_000)
+	at := c.begin(t, "a.mp4", "video/mp4", "alice", len(data))
+	r, w := io.Pipe()
+	go func() { _, _ = w.Write(data[:100_000]) }() // and nothing more
+	begun := time.Now()
+	if a := c.do(t, "PATCH", at, r, "Content-Type", "application/offset+octet-stream", "Upload-Offset", "0"); a.status != http.StatusServiceUnavailable {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if took := time.Since(begun); took < 29*time.Second || took > 40*time.Second {
+		t.Errorf("cut after %v", took)
+	}
+	if n := c.do(t, "HEAD", at, nil).offset(); n != 100_000 {
+		t.Errorf("the offset is %d", n)
+	}
+}
+
+// TestTusBucketAway: a whole upload that cannot be stored now is neither lost
+// nor refused: whoever asks again when the bucket is back gets it stored.
+func TestTusBucketAway(t *testing.T) {
+	c, dir := startTus(t)
+	bucket := filepath.Join(filepath.Dir(dir), "media")
+	data := film(10_000)
+	at := c.begin(t, "a.mp4", "video/mp4", "alice", len(data))
+	if err := errors.Join(os.Rename(bucket, bucket+".away"), os.WriteFile(bucket, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if a := c.patch(t, at, 0, data); a.status != http.StatusServiceUnavailable || a.code() != "SERVICE_DEGRADED" {
+		t.Errorf("the last piece: %d %s", a.status, a.body)
+	}
+	if a := c.do(t, "HEAD", at, nil); a.status != http.StatusLocked {
+		t.Errorf("head: %d", a.status)
+	}
+	if err := errors.Join(os.Remove(bucket), os.Rename(bucket+".away", bucket)); err != nil {
+		t.Fatal(err)
+	}
+	if a := c.do(t, "HEAD", at, nil); a.status != http.StatusOK || a.header.Get("X-Gantry-Upload") == "" {
+		t.Errorf("head when it is back: %d %v", a.status, a.header)
+	}
+	c.patch(t, at, len(data), nil).stored(t)
+	if n := c.refusals(t); n != 0 {
+		t.Errorf("%d refusals", n)
+	}
 }
