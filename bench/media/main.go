@@ -81,7 +81,7 @@ func inspect(name string) contestant {
 }
 
 func inspector() *media.Inspector {
-	return &media.Inspector{Walk: walk.DefaultLimits(), Sanitise: func() bool { return true }}
+	return &media.Inspector{Walk: walk.DefaultLimits(), Policy: media.DefaultPolicy}
 }
 
 func hashOnly(r io.Reader) error {

@@ -48,7 +48,7 @@ func (a *App) openMedia(ctx context.Context) error {
 		return err
 	}
 	a.media = media.New(media.Options{
-		Inspector: &media.Inspector{Walk: walk.DefaultLimits(), Sanitise: func() bool { return a.config().Media.Sanitise }},
+		Inspector: &media.Inspector{Walk: walk.DefaultLimits(), Policy: a.mediaPolicy},
 		Bucket:    bucket, Store: a.db, Take: a.takeUpload, Key: a.mediaKey, Spool: spool, Now: a.o.Now,
 		Scanner: scanner, Scans: scans, AcceptUnscanned: func() bool { return a.config().Media.Unscanned != "refuse" },
 		Refused: func(flow string, code fault.Code) { a.refusals.WithLabelValues(flow, string(code)).Inc() },
@@ -57,6 +57,12 @@ func (a *App) openMedia(ctx context.Context) error {
 		return fmt.Errorf("data_dir: %w", err)
 	}
 	return a.media.Sweep()
+}
+
+func (a *App) mediaPolicy() media.Policy {
+	m := a.config().Media
+	return media.Policy{Sanitise: m.Sanitise, Refused: m.RefusedTypes, MaxSize: map[media.Class]int64{
+		media.Image: int64(m.MaxSize.Image), media.Video: int64(m.MaxSize.Video), media.Audio: int64(m.MaxSize.Audio)}}
 }
 
 // openScanner returns the malware scanner, nil if there is none, and what

@@ -22,7 +22,10 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"avalo.app/gantry/internal/config"
+	"avalo.app/gantry/internal/media"
 	"avalo.app/gantry/internal/media/mediatest"
 )
 
@@ -313,5 +316,42 @@ func TestUploadLimit(t *testing.T) {
 	if status, answer := s.do(t, "POST", "/callable/validateMediaUpload", s.creds["app"], body); status != 200 || !strings.Contains(answer, `"reason":"FILE_TOO_LARGE"`) ||
 		!strings.Contains(answer, `"maxFileSize":10485760`) || !strings.Contains(answer, `"sanitizedFilename":"a.jpg"`) {
 		t.Errorf("%d %s", status, answer)
+	}
+}
+
+// TestMediaPolicy: sizes and types are configuration, and a reload takes them
+// over.
+func TestMediaPolicy(t *testing.T) {
+	var cfg *config.Config
+	s := start(t, func(c *config.Config) { cfg = c })
+	jpeg := mediatest.JPEG(mediatest.Picture(64, 48))
+	try := func(what string, status int, code string) {
+		t.Helper()
+		if got, out := s.send(t, "/v1/media/inspect", "alice", "a.jpg", "image/jpeg", bytes.NewReader(jpeg)); got != status || out.Code != code {
+			t.Errorf("%s: %d %s, want %d %s", what, got, out.Code, status, code)
+		}
+	}
+	try("by default", 200, "")
+	cfg.Media.MaxSize.Image = 1024
+	jpeg = mediatest.WithSegments(jpeg, mediatest.Segment(0xfe, make([]byte, 2000)))
+	s.want(t, 200, "POST", "/v1/config/reload", "")
+	try("over the configured size", 413, "FILE_TOO_LARGE")
+	cfg.Media.MaxSize.Image, cfg.Media.RefusedTypes = 1<<20, []string{"image/jpeg"}
+	s.want(t, 200, "POST", "/v1/config/reload", "")
+	try("a type that is refused", 415, "MIME_TYPE_NOT_ALLOWED")
+	if types := s.want(t, 200, "GET", "/v1/media/types", ""); strings.Contains(types, "image/jpeg") || !strings.Contains(types, `"maxFileSize":1048576`) {
+		t.Errorf("types: %s", types)
+	}
+}
+
+// TestMediaTypesAreConfigurable: the configuration knows every type by its
+// name.
+func TestMediaTypesAreConfigurable(t *testing.T) {
+	var want []string
+	for _, m := range media.Types() {
+		want = append(want, m.MIME)
+	}
+	if diff := cmp.Diff(want, config.MediaTypes()); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -25,7 +25,7 @@ type mediaInspectCmd struct {
 
 // Help implements kong's longer help.
 func (mediaInspectCmd) Help() string {
-	return `Judges files by their bytes as uploads are judged, on this machine: nothing is sent, no server is needed. Nothing is decoded, and memory does not grow with the file. DROPPED says what sanitising takes out; pixels stay as they are. Exit code 0: all pass. 1: some are refused. 2: some could not be read.
+	return `Judges files by their bytes as uploads are judged, on this machine, with the built-in limits: nothing is sent, no server is needed. Nothing is decoded, and memory does not grow with the file. DROPPED says what sanitising takes out; pixels stay as they are. Exit code 0: all pass. 1: some are refused. 2: some could not be read.
 
   gantry media inspect holiday/*.jpg
   gantry media inspect --type image/png --json avatar.png
@@ -55,7 +55,9 @@ func (c *mediaInspectCmd) Run(e *env) error {
 			return usageError{fmt.Errorf("--output: %w", err)}
 		}
 	}
-	in := &media.Inspector{Walk: walk.DefaultLimits(), Sanitise: func() bool { return c.Sanitise }}
+	policy := media.DefaultPolicy()
+	policy.Sanitise = c.Sanitise
+	in := &media.Inspector{Walk: walk.DefaultLimits(), Policy: func() media.Policy { return policy }}
 	var all []inspected
 	refused, failed := false, 0
 	for _, f := range c.Files {

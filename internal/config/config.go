@@ -295,6 +295,10 @@ type Media struct {
 	// Bucket for content, as a URL: file:///PATH, s3://NAME?region=…, gs://NAME
 	// or azblob://NAME (parameters as of gocloud.dev). Empty: data_dir/media.
 	Bucket string `yaml:"bucket" example:"s3://avalo-media?region=eu-central-1"`
+	// Largest file of each class.
+	MaxSize MediaSizes `yaml:"max_size" reload:"live"`
+	// Types that are not accepted, of those that "gantry media types" lists.
+	RefusedTypes []string `yaml:"refused_types" reload:"live" example:"[image/gif, video/webm]"`
 	// Whether images lose their metadata (GPS and other), losslessly.
 	// Orientation and colour profile stay.
 	Sanitise bool `yaml:"sanitise" reload:"live" example:"true"`
@@ -307,4 +311,14 @@ type Media struct {
 	// too long (30 s), or the file is over its limits: accept stores it, marked
 	// as unscanned; refuse answers SERVICE_DEGRADED.
 	Unscanned string `yaml:"unscanned" reload:"live" enum:"accept,refuse" example:"refuse"`
+}
+
+// MediaSizes are the largest files that are accepted.
+type MediaSizes struct {
+	// JPEG, PNG, GIF, WebP, HEIC.
+	Image ByteSize `yaml:"image" range:"1KiB..1GiB" example:"15MiB"`
+	// MP4, QuickTime, WebM.
+	Video ByteSize `yaml:"video" range:"1KiB..1GiB" example:"250MiB"`
+	// MP3, WAV, OGG, AAC, M4A.
+	Audio ByteSize `yaml:"audio" range:"1KiB..1GiB" example:"50MiB"`
 }

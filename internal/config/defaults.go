@@ -22,7 +22,7 @@ func Default() Config {
 		},
 		RateLimit:   RateLimit{Policies: defaultPolicies(), ViolationsRetention: Duration(90 * day)},
 		Idempotency: Idempotency{TTL: Duration(day)},
-		Media:       Media{Sanitise: true, Unscanned: "accept"},
+		Media:       Media{Sanitise: true, Unscanned: "accept", MaxSize: MediaSizes{Image: 10 << 20, Video: 100 << 20, Audio: 20 << 20}},
 		Launch: Launch{Hooks: Hooks{
 			Supabase: SupabaseHook{CountryField: "country", InviteField: "invite_code"},
 			Firebase: FirebaseHook{JWKSURL: "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"},

@@ -129,8 +129,17 @@ func (v *validator) launch() {
 	v.firebase(h.Firebase)
 }
 
+// MediaTypes are the types of files that media.refused_types may name.
+func MediaTypes() []string {
+	return []string{"image/jpeg", "image/png", "image/gif", "image/webp", "image/heic", "video/mp4", "video/quicktime", "video/webm",
+		"audio/mpeg", "audio/wav", "audio/ogg", "audio/aac", "audio/mp4"}
+}
+
 func (v *validator) media() {
 	m := v.c.Media
+	for i, t := range m.RefusedTypes {
+		v.oneOf(item("media.refused_types", i), t, MediaTypes())
+	}
 	if network, at, _ := strings.Cut(m.Clamd, ":"); m.Clamd != "" {
 		_, port, err := net.SplitHostPort(at)
 		if !(network == "unix" && strings.HasPrefix(at, "/") || network == "tcp" && err == nil && isPort(port)) {

@@ -49,6 +49,8 @@ func TestValidate(t *testing.T) {
 		{"clamd", "media: {clamd: /run/clamav/clamd.ctl}", `line 1, column 9: media.clamd: must be unix:/PATH or tcp:HOST:PORT, such as unix:/run/clamav/clamd.ctl (LocalSocket in clamd.conf) or tcp:127.0.0.1:3310; it is "/run/clamav/clamd.ctl"`},
 		{"clamd's port", "media: {clamd: 'tcp:127.0.0.1'}", `line 1, column 9: media.clamd: must be unix:/PATH or tcp:HOST:PORT, such as unix:/run/clamav/clamd.ctl (LocalSocket in clamd.conf) or tcp:127.0.0.1:3310; it is "tcp:127.0.0.1"`},
 		{"unscanned", "media: {unscanned: keep, clamd: 'tcp:h:1'}", `line 1, column 9: media.unscanned: must be one of accept, refuse; it is "keep"`},
+		{"a type of media", "media: {refused_types: [image/jpg]}", `line 1, column 25: media.refused_types[0]: must be one of image/jpeg, image/png, image/gif, image/webp, image/heic, video/mp4, video/quicktime, video/webm, audio/mpeg, audio/wav, audio/ogg, audio/aac, audio/mp4; it is "image/jpg"; did you mean "image/jpeg"?`},
+		{"a size of media", "media: {max_size: {image: 2GiB}}", "line 1, column 20: media.max_size.image: must be between 1KiB and 1GiB; it is 2GiB"},
 		{"refuse without a scanner", "media: {unscanned: refuse}", "line 1, column 9: media.unscanned: refuse needs a scanner: set media.clamd, or remove the line to accept files that nobody scanned"},
 		{"no window", policy + "{limit: 5}}}", "line 1, column 24: ratelimit.policies.X.window: must be between 1s and 366 days; it is 0s"},
 		{"no limit", policy + "{window: 1m}}}", "line 1, column 24: ratelimit.policies.X.rules: a policy has 1 to 16 rules; this one has 0. Give it a limit, or disable it"},

@@ -34,9 +34,9 @@ type mediaTypesOutput struct {
 }
 
 func (s *Server) mediaTypes(context.Context, *struct{}) (*mediaTypesOutput, error) {
-	out := &mediaTypesOutput{}
-	out.Body.Types = mapped(media.Types(), func(t media.Type) api.MediaType {
-		return api.MediaType{MIMEType: t.MIME, Class: string(t.Class), Extension: t.Extension, Aliases: t.Aliases, MaxFileSize: t.Class.MaxSize()}
+	out, p := &mediaTypesOutput{}, s.d.Media.Policy()
+	out.Body.Types = mapped(p.Types(), func(t media.Type) api.MediaType {
+		return api.MediaType{MIMEType: t.MIME, Class: string(t.Class), Extension: t.Extension, Aliases: t.Aliases, MaxFileSize: p.MaxSize[t.Class]}
 	})
 	return out, nil
 }

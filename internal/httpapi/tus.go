@@ -161,7 +161,8 @@ func (s *Server) writeTus(w http.ResponseWriter, r *http.Request, call *tusCall,
 		h.Set("Location", l.Path) // whatever host and scheme the client knows this server by
 	}
 	if call.method == http.MethodOptions {
-		h.Set("Tus-Max-Size", strconv.FormatInt(media.Video.MaxSize(), 10))
+		_, largest := s.d.Media.Policy().Largest()
+		h.Set("Tus-Max-Size", strconv.FormatInt(largest, 10))
 	}
 	if call.stored != nil {
 		h.Set(tusUploadHeader, call.stored.ID)

@@ -14,7 +14,7 @@ const conclusive = 512
 // code of Inspect, by name, type and size, and passes what more bytes could
 // make acceptable: Inspect has the last word.
 func (i *Inspector) Begins(d Declared, head []byte, whole bool) (Verdict, error) {
-	v, err := kind(d, head)
+	v, err := i.Policy().kind(d, head)
 	if err != nil && !whole && len(head) < conclusive && mayBecome(v.MIME) {
 		return v, nil
 	}

@@ -12,7 +12,7 @@ import (
 // TestBeginsTakesEveryPrefix: wherever the first piece of an accepted file is
 // cut, it is not refused.
 func TestBeginsTakesEveryPrefix(t *testing.T) {
-	i := &media.Inspector{}
+	i := &media.Inspector{Policy: media.DefaultPolicy}
 	whole := map[string][]byte{}
 	for _, f := range append(append(mediatest.Movies(), mediatest.Pictures()...), mediatest.WebMs()...) {
 		whole[f.Name] = f.Data
@@ -41,7 +41,7 @@ func TestBeginsTakesEveryPrefix(t *testing.T) {
 
 // TestBeginsRefuses: what is known to be forbidden is refused by what came.
 func TestBeginsRefuses(t *testing.T) {
-	i := &media.Inspector{}
+	i := &media.Inspector{Policy: media.DefaultPolicy}
 	for name, tt := range map[string]struct {
 		head  string
 		whole bool

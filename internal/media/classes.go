@@ -23,20 +23,7 @@ const (
 	Audio Class = "audio"
 )
 
-// MaxSize is the size limit of a class in bytes, 0 for an unknown one.
-func (c Class) MaxSize() int64 {
-	switch c {
-	case Image:
-		return 10 * MB
-	case Video:
-		return 100 * MB
-	case Audio:
-		return 20 * MB
-	}
-	return 0
-}
-
-// Type is one kind of file that may be uploaded.
+// Type is one kind of file that is known.
 type Type struct {
 	Format     walk.Format
 	Class      Class
@@ -46,7 +33,7 @@ type Type struct {
 	Extensions []string // what files of the kind are also called
 }
 
-// Types lists what may be uploaded, in the order of the documentation.
+// Types lists every type that is known, in the order of the documentation.
 func Types() []Type { return slices.Clone(types) }
 
 var types = []Type{

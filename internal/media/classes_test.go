@@ -12,7 +12,7 @@ import (
 func TestTypesAreUnambiguous(t *testing.T) {
 	mimes, exts := map[string]bool{}, map[string]bool{}
 	for _, ty := range media.Types() {
-		if ty.Class.MaxSize() == 0 {
+		if media.DefaultPolicy().MaxSize[ty.Class] == 0 {
 			t.Errorf("%s has no size limit", ty.Format)
 		}
 		for _, m := range append([]string{ty.MIME}, ty.Aliases...) {
@@ -72,7 +72,7 @@ func TestAgrees(t *testing.T) {
 	}
 }
 
-func TestValidateMetadata(t *testing.T) {
+func TestValidate(t *testing.T) {
 	const jpg, mp4 = "image/jpeg", "video/mp4"
 	for _, tt := range []struct {
 		name, mime string
@@ -95,7 +95,7 @@ func TestValidateMetadata(t *testing.T) {
 		{"a.jpg", jpg, 0, fault.InvalidArgument, "a.jpg", 10 * media.MB},
 		{"a.jpg", jpg, -1, fault.InvalidArgument, "a.jpg", 10 * media.MB},
 	} {
-		m, err := media.ValidateMetadata(tt.name, tt.mime, tt.size)
+		m, err := media.DefaultPolicy().Validate(tt.name, tt.mime, tt.size)
 		var code fault.Code
 		if err != nil {
 			code = fault.CodeOf(err)
@@ -107,7 +107,7 @@ func TestValidateMetadata(t *testing.T) {
 }
 
 func TestRefusalsSayLimitAndActual(t *testing.T) {
-	_, err := media.ValidateMetadata("a.jpg", "image/jpeg", 15*media.MB)
+	_, err := media.DefaultPolicy().Validate("a.jpg", "image/jpeg", 15*media.MB)
 	var e *fault.Error
 	if !errors.As(err, &e) {
 		t.Fatal(err)
@@ -115,7 +115,7 @@ func TestRefusalsSayLimitAndActual(t *testing.T) {
 	if f := e.Detail.(fault.Field); f.Limit != int64(10*media.MB) || f.Actual != int64(15*media.MB) {
 		t.Errorf("detail is %+v", f)
 	}
-	_, err = media.ValidateMetadata("a.jpg", "text/\u202ehtml", 1)
+	_, err = media.DefaultPolicy().Validate("a.jpg", "text/\u202ehtml", 1)
 	if !errors.As(err, &e) {
 		t.Fatal(err)
 	}

@@ -184,7 +184,7 @@ func newRig(t *testing.T) rig {
 	t.Cleanup(func() { _ = r.bucket.Close() })
 	r.store = faultyStore{db, r.faults, map[string]bool{}}
 	r.Service = media.New(media.Options{
-		Inspector: &media.Inspector{Walk: walk.DefaultLimits(), Sanitise: func() bool { return false }},
+		Inspector: &media.Inspector{Walk: walk.DefaultLimits(), Policy: func() media.Policy { p := media.DefaultPolicy(); p.Sanitise = false; return p }},
 		Bucket:    faultyBucket{r.bucket, r.faults}, Store: r.store, Scanner: r.scan, Scans: func(media.Scan) {}, AcceptUnscanned: func() bool { return false },
 		Take: func(context.Context, string) error { return nil }, Key: []byte("key"), Spool: t.TempDir(), Refused: func(string, fault.Code) {},
 		Now: func() time.Time { return time.Now().Add(*r.ahead) },

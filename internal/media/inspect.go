@@ -41,8 +41,8 @@ const SniffLen = walk.SniffLen
 
 // Inspector judges files. It is safe for concurrent use.
 type Inspector struct {
-	Walk     walk.Limits
-	Sanitise func() bool // whether images lose their metadata; asked per file
+	Walk   walk.Limits
+	Policy func() Policy // asked per file
 }
 
 const opInspect = "media.Inspect"
@@ -55,20 +55,22 @@ const opInspect = "media.Inspect"
 //
 // What Info.Patches names must still be written over what out received.
 func (i *Inspector) Inspect(ctx context.Context, d Declared, r io.Reader, out io.Writer) (Verdict, error) {
-	src := &source{ctx: ctx, r: r, hash: sha256.New(), limit: Video.MaxSize(), class: Video}
+	p := i.Policy()
+	src := &source{ctx: ctx, r: r, hash: sha256.New(), policy: p}
+	src.class, src.limit = p.Largest()
 	br := bufio.NewReaderSize(src, SniffLen)
 	head, err := br.Peek(SniffLen)
 	if err != nil && err != io.EOF {
 		return Verdict{}, src.cause(err)
 	}
-	v, err := kind(d, head)
+	v, err := p.kind(d, head)
 	if err != nil {
 		return v, err
 	}
-	src.limit, src.class = v.Type.Class.MaxSize(), v.Type.Class
+	src.class, src.limit = p.bound(v.Type)
 	seen := walk.NewSignatures()
 	kept := &counted{w: io.MultiWriter(out, seen)}
-	in := walk.NewInput(br, kept, walk.Options{Limits: i.Walk, Sanitise: i.Sanitise()})
+	in := walk.NewInput(br, kept, walk.Options{Limits: i.Walk, Sanitise: p.Sanitise})
 	v.Info, err = walk.For(v.Type.Format)(in)
 	v.Size, v.Stored = src.n, kept.n
 	if err == nil {
@@ -81,11 +83,11 @@ func (i *Inspector) Inspect(ctx context.Context, d Declared, r io.Reader, out io
 		return v, rejected(&walk.Reject{Code: walk.Mismatch, Reason: "it holds what looks like " + name, Offset: at})
 	}
 	v.SHA256 = hex.EncodeToString(src.hash.Sum(nil))
-	return v, v.settle(d)
+	return v, p.settle(&v, d)
 }
 
 // kind judges name and type by the first bytes.
-func kind(d Declared, head []byte) (Verdict, error) {
+func (p Policy) kind(d Declared, head []byte) (Verdict, error) {
 	v := Verdict{Declared: CanonicalMIME(d.MIME)}
 	f, mime, ok := walk.Sniff(head)
 	v.MIME = mime
@@ -93,25 +95,31 @@ func kind(d Declared, head []byte) (Verdict, error) {
 	if v.Name, err = CleanName(d.Name, f); err != nil {
 		return v, err
 	}
-	if !ok {
-		e := fault.New(fault.MIMETypeNotAllowed, opInspect, "the content is %s, which is not accepted", shown(mime))
-		e.Detail = fault.Field{Field: "file", Problem: "not allowed", Actual: shown(mime), Allowed: AllowedMIME()}
-		return v, e
-	}
 	v.Type, _ = TypeOf(f)
-	if d.Size > v.Type.Class.MaxSize() {
-		return v, TooLarge(v.Type.Class, d.Size)
+	class, limit := p.bound(v.Type)
+	if !ok || limit == 0 {
+		return v, p.notAccepted(mime)
+	}
+	if d.Size > limit {
+		return v, p.tooLarge(class, d.Size)
 	}
 	return v, nil
 }
 
+// notAccepted is the refusal of content by its type.
+func (p Policy) notAccepted(mime string) *fault.Error {
+	e := fault.New(fault.MIMETypeNotAllowed, opInspect, "the content is %s, which is not accepted", shown(mime))
+	e.Detail = fault.Field{Field: "file", Problem: "not allowed", Actual: shown(mime), Allowed: p.mimes()}
+	return e
+}
+
 // settle judges what only the whole file tells: its exact type, and its size.
-func (v *Verdict) settle(d Declared) error {
+func (p Policy) settle(v *Verdict, d Declared) error {
 	v.Type, _ = TypeOf(v.Info.Format)
 	v.MIME = v.Type.MIME
 	if _, known := TypeNamed(d.MIME); !known && !Undeclared(d.MIME) {
 		e := fault.New(fault.MIMETypeNotAllowed, opInspect, "the file was declared as %s, which is not accepted", shown(d.MIME))
-		e.Detail = fault.Field{Field: "mimeType", Problem: "not allowed", Actual: shown(d.MIME), Allowed: AllowedMIME()}
+		e.Detail = fault.Field{Field: "mimeType", Problem: "not allowed", Actual: shown(d.MIME), Allowed: p.mimes()}
 		return e
 	}
 	if !Agrees(d.MIME, v.Type.Format) {
@@ -119,8 +127,11 @@ func (v *Verdict) settle(d Declared) error {
 		e.Detail = fault.Field{Field: "mimeType", Problem: "not the content", Limit: v.MIME, Actual: v.Declared}
 		return e
 	}
-	if v.Size > v.Type.Class.MaxSize() {
-		return TooLarge(v.Type.Class, v.Size)
+	if !p.accepts(v.Type) {
+		return p.notAccepted(v.MIME)
+	}
+	if v.Size > p.MaxSize[v.Type.Class] {
+		return p.tooLarge(v.Type.Class, v.Size)
 	}
 	if d.Size >= 0 && v.Size != d.Size {
 		return fault.Invalid(opInspect, fault.Field{Field: "size", Problem: "not as declared", Limit: d.Size, Actual: v.Size},
@@ -152,6 +163,7 @@ type source struct {
 	r      io.Reader
 	hash   hash.Hash
 	n      int64
+	policy Policy
 	limit  int64
 	class  Class
 	over   bool
@@ -182,7 +194,7 @@ var errOver = errors.New("media: over the limit")
 func (s *source) cause(err error) error {
 	switch {
 	case s.over:
-		return TooLarge(s.class, s.n)
+		return s.policy.tooLarge(s.class, s.n)
 	case errors.Is(s.failed, context.DeadlineExceeded):
 		return s.failed
 	case s.failed != nil:

@@ -48,7 +48,7 @@ func (s *Service) Presign(ctx context.Context, owner string, d Declared) (Presig
 	if err := checkOwner(owner); err != nil {
 		return Presigned{}, err
 	}
-	m, err := ValidateMetadata(d.Name, d.MIME, d.Size)
+	m, err := s.Policy().Validate(d.Name, d.MIME, d.Size)
 	if err != nil {
 		return Presigned{}, s.note(ctx, owner, "presign", d, Verdict{}, err)
 	}

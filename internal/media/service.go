@@ -51,6 +51,9 @@ type Service struct {
 // New returns a service.
 func New(o Options) *Service { return &Service{o: o} }
 
+// Policy is what an operator decides about uploads, as it is now.
+func (s *Service) Policy() Policy { return s.o.Inspector.Policy() }
+
 // Received is an upload whose bytes passed and wait in the spool. It is
 // stored or discarded, and then closed.
 type Received struct {
@@ -81,7 +84,7 @@ func (s *Service) Receive(ctx context.Context, owner, flow string, d Declared, r
 
 // Validate judges a file by what is said of it, before its bytes.
 func (s *Service) Validate(ctx context.Context, owner string, d Declared) (Metadata, error) {
-	m, err := ValidateMetadata(d.Name, d.MIME, d.Size)
+	m, err := s.Policy().Validate(d.Name, d.MIME, d.Size)
 	if err != nil {
 		return m, s.note(ctx, owner, "validate", d, Verdict{}, err)
 	}
