@@ -13,10 +13,15 @@ import (
 	"avalo.app/gantry/internal/media"
 )
 
-// stall is how long an upload may stand still.
-const stall = 30 * time.Second
+const (
+	// stall is how long a file may stand still on its way.
+	stall = 30 * time.Second
+	// settling bounds the work behind the last byte: the verdict, the scan, the
+	// way into the bucket.
+	settling = 2 * time.Minute
+)
 
-// patient reads a body as long as it moves: the server's own limit is for
+// patient reads a body as long as it moves: the server's own limits are for
 // requests that fit into memory.
 type patient struct {
 	io.ReadCloser
@@ -24,12 +29,26 @@ type patient struct {
 }
 
 func (p patient) Read(b []byte) (int, error) {
-	_ = p.c.SetReadDeadline(time.Now().Add(stall)) // a test's recorder has none
+	now := time.Now()
+	_ = p.c.SetReadDeadline(now.Add(stall)) // a test's recorder has none
+	_ = p.c.SetWriteDeadline(now.Add(stall + settling))
 	n, err := p.ReadCloser.Read(b)
 	if err != nil {
 		_ = p.c.SetReadDeadline(time.Time{}) // it would end the request while the file is scanned or stored
+		_ = p.c.SetWriteDeadline(time.Now().Add(settling + stall))
 	}
 	return n, err
+}
+
+// steady writes an answer as long as it moves.
+type steady struct {
+	io.Writer
+	c *http.ResponseController
+}
+
+func (s steady) Write(b []byte) (int, error) {
+	_ = s.c.SetWriteDeadline(time.Now().Add(stall)) // a test's recorder has none
+	return s.Writer.Write(b)
 }
 
 // incoming is the file of a request.
@@ -202,5 +221,5 @@ func (s *Server) mediaContent(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "private, no-store")
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": u.Name}))
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	_, _ = io.Copy(w, body) // the caller may be gone
+	_, _ = io.Copy(steady{w, http.NewResponseController(w)}, body) // the caller may be gone
 }

@@ -42,9 +42,6 @@ const (
 	// tusHolder is the metadatum that says whose credential made an upload. No
 	// client sees it.
 	tusHolder = "gantry-holder"
-	// tusVerdict bounds the work behind the last byte: the verdict, the scan,
-	// the way into the bucket.
-	tusVerdict = 2 * time.Minute
 )
 
 // newTus builds tusd's handler: creation, with the first bytes or without,
@@ -258,8 +255,8 @@ func (s *Server) tusFinish(e handler.HookEvent) (handler.HTTPResponse, error) {
 // beginning, under which it is stored, or its refusal noted, once.
 func (s *Server) settleTus(ctx context.Context, u handler.Upload, info handler.FileInfo) error {
 	call := tusCallOf(ctx)
-	_ = http.NewResponseController(call.w).SetWriteDeadline(time.Now().Add(tusVerdict + stall)) // a test's recorder has none
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tusVerdict)                  // the client may be gone
+	_ = http.NewResponseController(call.w).SetWriteDeadline(time.Now().Add(settling + stall)) // a test's recorder has none
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)                  // the client may be gone
 	defer cancel()
 	switch done, err := s.d.Media.Upload(ctx, info.ID); {
 	case err == nil:
