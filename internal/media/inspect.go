@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync"
 
 	"avalo.app/gantry/internal/fault"
 	"avalo.app/gantry/internal/media/walk"
@@ -43,6 +44,30 @@ const SniffLen = walk.SniffLen
 type Inspector struct {
 	Walk   walk.Limits
 	Policy func() Policy // asked per file
+
+	buffers sync.Pool // of *buffers: made anew for each file, they cost more than walking a small one
+}
+
+// buffers are what judging one file needs, whatever its size: 200 KiB.
+type buffers struct {
+	first *bufio.Reader
+	in    *walk.Input
+	seen  *walk.Signatures
+}
+
+func (i *Inspector) lend() *buffers {
+	if b, ok := i.buffers.Get().(*buffers); ok {
+		b.seen.Reset()
+		return b
+	}
+	return &buffers{first: bufio.NewReaderSize(nil, SniffLen), in: walk.NewInput(nil, nil, walk.Options{}), seen: walk.NewSignatures()}
+}
+
+// takeBack keeps the buffers for another file, and nothing of this one.
+func (i *Inspector) takeBack(b *buffers) {
+	b.first.Reset(nil)
+	b.in.Reset(nil, nil, walk.Options{})
+	i.buffers.Put(b)
 }
 
 const opInspect = "media.Inspect"
@@ -58,7 +83,10 @@ func (i *Inspector) Inspect(ctx context.Context, d Declared, r io.Reader, out io
 	p := i.Policy()
 	src := &source{ctx: ctx, r: r, hash: sha256.New(), policy: p}
 	src.class, src.limit = p.Largest()
-	br := bufio.NewReaderSize(src, SniffLen)
+	b := i.lend()
+	defer i.takeBack(b)
+	br := b.first
+	br.Reset(src)
 	head, err := br.Peek(SniffLen)
 	if err != nil && err != io.EOF {
 		return Verdict{}, src.cause(err)
@@ -68,10 +96,10 @@ func (i *Inspector) Inspect(ctx context.Context, d Declared, r io.Reader, out io
 		return v, err
 	}
 	src.class, src.limit = p.bound(v.Type)
-	seen := walk.NewSignatures()
+	seen := b.seen
 	kept := &counted{w: io.MultiWriter(out, seen)}
-	in := walk.NewInput(br, kept, walk.Options{Limits: i.Walk, Sanitise: p.Sanitise})
-	v.Info, err = walk.For(v.Type.Format)(in)
+	b.in.Reset(br, kept, walk.Options{Limits: i.Walk, Sanitise: p.Sanitise})
+	v.Info, err = walk.For(v.Type.Format)(b.in)
 	v.Size, v.Stored = src.n, kept.n
 	if err == nil {
 		_, err = io.Copy(io.Discard, br) // a walker reads everything; this is the proof

@@ -2,13 +2,17 @@ package walk
 
 import (
 	"bufio"
-	"errors"
 	"io"
 	"math"
 )
 
-// window is how far Peek can see, in bytes.
-const window = 64 << 10
+const (
+	// window is how far Peek can see, in bytes.
+	window = 64 << 10
+	// ahead is how much is held at most: twice the window, so that a part as
+	// long as the window is not moved for each that is read.
+	ahead = 2 * window
+)
 
 // Input is a file as it streams by. Each byte is consumed once, by Keep,
 // Drop, Zero, Take, UpTo or Rest; kept and zeroed bytes go to the output in
@@ -27,9 +31,18 @@ type Input struct {
 }
 
 // NewInput returns an input that reads from r and writes what stays to out.
-// It reads at most 64 KiB ahead, and not again after the end or an error.
+// It reads at most 128 KiB ahead, and not again after the end or an error.
 func NewInput(r io.Reader, out io.Writer, o Options) *Input {
-	return &Input{Options: o, r: bufio.NewReaderSize(&once{r: r}, window), out: out}
+	in := &Input{r: bufio.NewReaderSize(nil, ahead)}
+	in.Reset(r, out, o)
+	return in
+}
+
+// Reset makes of an input that is no longer used what NewInput returns. Its
+// buffer is kept, and nothing else.
+func (in *Input) Reset(r io.Reader, out io.Writer, o Options) {
+	in.r.Reset(&once{r: r})
+	*in = Input{Options: o, r: in.r, out: out}
 }
 
 // once repeats a reader's first error, so that one that was seen while
@@ -58,11 +71,14 @@ func (in *Input) Parts() []Part { return in.parts }
 // the end of the file it returns fewer, with io.EOF. The bytes are valid
 // until the next call.
 func (in *Input) Peek(n int) ([]byte, error) {
-	b, err := in.r.Peek(n)
-	if errors.Is(err, bufio.ErrBufferFull) {
-		err = io.ErrShortBuffer // a walker that asks for more than the window
+	if n > window {
+		b, err := in.r.Peek(window)
+		if err == nil {
+			err = io.ErrShortBuffer // a walker that asks for more than the window
+		}
+		return b, err
 	}
-	return b, err
+	return in.r.Peek(n)
 }
 
 // Window returns what was read and not consumed, at least one byte; at the end

@@ -19,7 +19,7 @@ const (
 // Vorbis, FLAC or Speex, one after another (chained) or together. A Skeleton
 // beside them is kept; pictures and whatever else are refused.
 func OGGWalk(in *Input) (Info, error) {
-	w := ogg{Input: in}
+	w := &ogg{Input: in}
 	for {
 		b, err := in.Peek(4)
 		if err != nil && err != io.EOF {
@@ -47,6 +47,7 @@ type ogg struct {
 	begun   bool   // a page that is not the first of its stream has come
 	codec   string // of the first stream of audio
 	sound   bool   // such a page of an audio stream has come
+	turned  [4096]byte
 }
 
 type oggStream struct {
@@ -79,7 +80,7 @@ func (w *ogg) page() error {
 	if b[4] != 0 || b[5]&^(oggContinued|oggFirst|oggLast) != 0 {
 		return w.Corrupt("a page of version %d with flags %#x", b[4], b[5])
 	}
-	if sum, want := oggSum(b), binary.LittleEndian.Uint32(b[22:]); sum != want {
+	if sum, want := w.sum(b), binary.LittleEndian.Uint32(b[22:]); sum != want {
 		return w.Corrupt("a page with the sum %08x that states %08x", sum, want)
 	}
 	if err := w.stream(b, b[head:]); err != nil {
@@ -180,30 +181,39 @@ func (w *ogg) after() error {
 	return w.audioTail()
 }
 
-// oggSum is the sum of a page with its own four bytes taken as zero.
-func oggSum(page []byte) uint32 {
-	r := oggUpdate(0, page[:22])
-	r = oggUpdate(r, []byte{0, 0, 0, 0})
-	return oggUpdate(r, page[26:])
+// sum is the sum of a page with its own four bytes taken as zero.
+func (w *ogg) sum(page []byte) uint32 {
+	r := w.update(0, page[:22])
+	r = w.update(r, w.zeros[:4])
+	return w.update(r, page[26:])
 }
 
-// oggUpdate continues a sum: the polynomial of IEEE 802.3, but the most
+// update continues a sum: the polynomial of IEEE 802.3, but the most
 // significant bit of a byte first. Bytes turned around give that sum turned
 // around, and processors have instructions for it.
-func oggUpdate(r uint32, b []byte) uint32 {
-	var turned [1024]byte
+func (w *ogg) update(r uint32, b []byte) uint32 {
 	r = ^bits.Reverse32(r)
 	for len(b) > 0 {
-		n, i := min(len(b), len(turned)), 0
-		for ; i+8 <= n; i += 8 {
-			binary.LittleEndian.PutUint64(turned[i:], turnBytes(binary.LittleEndian.Uint64(b[i:])))
-		}
-		for ; i < n; i++ {
-			turned[i] = bits.Reverse8(b[i])
-		}
-		r, b = crc32.Update(r, crc32.IEEETable, turned[:n]), b[n:]
+		n := min(len(b), len(w.turned))
+		turn(w.turned[:n], b[:n])
+		r, b = crc32.Update(r, crc32.IEEETable, w.turned[:n]), b[n:]
 	}
 	return bits.Reverse32(^r)
+}
+
+// turn writes to out the bytes of b, as many, with the bits of each reversed.
+func turn(out, b []byte) {
+	for len(b) >= 32 && len(out) >= 32 {
+		o, p := out[:32:32], b[:32:32]
+		binary.LittleEndian.PutUint64(o, turnBytes(binary.LittleEndian.Uint64(p)))
+		binary.LittleEndian.PutUint64(o[8:], turnBytes(binary.LittleEndian.Uint64(p[8:])))
+		binary.LittleEndian.PutUint64(o[16:], turnBytes(binary.LittleEndian.Uint64(p[16:])))
+		binary.LittleEndian.PutUint64(o[24:], turnBytes(binary.LittleEndian.Uint64(p[24:])))
+		out, b = out[32:], b[32:]
+	}
+	for i, c := range b {
+		out[i] = bits.Reverse8(c)
+	}
 }
 
 // turnBytes reverses the bits of each of eight bytes.

@@ -53,6 +53,9 @@ type finding struct {
 // NewSignatures returns an empty scan.
 func NewSignatures() *Signatures { return &Signatures{} }
 
+// Reset makes of a scan that is no longer used an empty one.
+func (s *Signatures) Reset() { *s = Signatures{} }
+
 // Write scans p. It never fails.
 func (s *Signatures) Write(p []byte) (int, error) {
 	n := len(p)
@@ -115,13 +118,31 @@ func (s *Signatures) scan(b []byte, at int64) {
 	for ; i+16 <= len(b); i += 16 {
 		q := b[i : i+16 : i+16]
 		v, w := binary.LittleEndian.Uint64(q), binary.LittleEndian.Uint64(q[8:])
-		if scanPairs[scanHash(v)]|scanPairs[scanHash(v>>32)]|scanPairs[scanHash(w)]|scanPairs[scanHash(w>>32)] != 0 ||
+		if scanPairs[scanHash(v)]|scanPairs[scanHash(v>>32)]|scanPairs[scanHash(w)]|scanPairs[scanHash(w>>32)] != 0 && near(b, i) ||
 			uint32(v)>>8 == zipEntry3 || v>>40 == zipEntry3 || uint32(w)>>8 == zipEntry3 || w>>40 == zipEntry3 {
 			s.look(b, max(0, i-scanBack), i+16, at)
 		}
 	}
 	s.look(b, max(0, i-scanBack), len(b), at)
 }
+
+// near reports whether a signature may be near one of the pairs at i, i+4,
+// i+8 and i+12: a pair that is the nth of a signature stands behind its
+// pair before or before its pair after that.
+func near(b []byte, i int) bool {
+	for p := i; p < i+16; p += 4 {
+		is := scanPairs[pairHash(b[p:])]
+		if is == 0 {
+			continue
+		}
+		if p == 0 || p+3 > len(b) || is<<1&scanPairs[pairHash(b[p+1:])]|scanPairs[pairHash(b[p-1:])]<<1&is != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func pairHash(b []byte) uint64 { return scanHash(uint64(b[0]) | uint64(b[1])<<8) }
 
 // zipEntry3 is the beginning of zipEntry.
 const zipEntry3 = 'P' | 'K'<<8 | 1<<16
@@ -154,8 +175,8 @@ func (s *Signatures) look(b []byte, from, to int, at int64) {
 // scanBack is how far before its pair a signature may begin.
 const scanBack = 3
 
-// scanPairs says of two bytes, by hash, whether a signature may be near: the
-// first four pairs of each, in any case of a tag's letters.
+// scanPairs says of two bytes, by hash, which pair of a signature they may be:
+// a bit for each of the first four, in any case of a tag's letters.
 var scanPairs = scanTable("<?php", "<html", "<script", "Rar!\x1a", "7z\xbc\xaf\x27", "PK\x01\x02")
 
 func scanTable(of ...string) (t [1 << 13]byte) {
@@ -169,7 +190,7 @@ func scanTable(of ...string) (t [1 << 13]byte) {
 		for i := range min(4, len(sig)-1) {
 			for _, a := range cases(sig[i]) {
 				for _, b := range cases(sig[i+1]) {
-					t[scanHash(uint64(a)|uint64(b)<<8)] = 1
+					t[scanHash(uint64(a)|uint64(b)<<8)] |= 1 << i
 				}
 			}
 		}
