@@ -29,6 +29,7 @@ var features = map[string][]string{
 	"audit":       {"golang.org/x/mod/sumdb/"},
 	"ratelimit":   {"github.com/dchest/siphash"},
 	"access":      {"golang.org/x/text/"},
+	"hostsignal":  nil,
 	"idempotency": nil,
 	"lease":       nil,
 	"launch":      {"golang.org/x/text/", "github.com/biter777/countries"},
