@@ -13,7 +13,6 @@ import (
 const (
 	turn         = time.Second      // results of one turn are one write, and one evaluation
 	evaluateIdle = 10 * time.Second // an evaluation when nothing was measured
-	clearEvery   = time.Minute      // cleared facts are told again
 	saveTimeout  = 5 * time.Second
 )
 
@@ -31,9 +30,8 @@ type rounds struct {
 	pending map[string]Result // measured and not stored yet
 
 	evaluated time.Time
-	windows   string                    // which were on at the last evaluation
-	raised    map[[2]string]signal.Fact // at the last evaluation
-	cleared   time.Time                 // when all cleared facts were told
+	windows   string // which were on at the last evaluation
+	levels    *levels
 }
 
 type measured struct {
@@ -45,7 +43,7 @@ type measured struct {
 
 func (m *Monitor) newRounds(node string, fence *Fence, cs []Component) *rounds {
 	r := &rounds{m: m, node: node, fence: fence, cs: map[string]Component{}, due: map[string]time.Time{},
-		results: make(chan measured, len(cs)), again: map[string]bool{}, pending: map[string]Result{}, raised: map[[2]string]signal.Fact{}}
+		results: make(chan measured, len(cs)), again: map[string]bool{}, pending: map[string]Result{}, levels: newLevels(m.o.Signals)}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.o.Now()
@@ -200,7 +198,7 @@ func (r *rounds) finish(ctx context.Context) error {
 	}
 	r.m.mu.Unlock()
 	if due && r.fence != nil {
-		r.raise(slices.Concat(rep.Facts(), gone), now)
+		r.levels.tell(slices.Concat(rep.Facts(), gone), now)
 	}
 	if due {
 		r.evaluated, r.windows = now, on
@@ -231,27 +229,4 @@ func windowsOn(ws []Window, now time.Time) string {
 		}
 	}
 	return on
-}
-
-// raise tells every failing fact, since facts are levels; a cleared one when
-// it changed, and all of them at the first evaluation and every minute, so
-// that one that got lost does not stay open.
-func (r *rounds) raise(facts []signal.Fact, now time.Time) {
-	all := now.Sub(r.cleared) >= clearEvery
-	if all {
-		r.cleared = now
-	}
-	for _, f := range facts {
-		k := [2]string{f.Rule, f.Object}
-		if f.Failing {
-			r.raised[k] = f
-			r.m.o.Signals(f)
-			continue
-		}
-		_, was := r.raised[k]
-		delete(r.raised, k)
-		if was || all {
-			r.m.o.Signals(f)
-		}
-	}
 }
