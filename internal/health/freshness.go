@@ -228,5 +228,10 @@ func (s *Sources) facts(by map[string]SourceRecord, now time.Time) []signal.Fact
 		}
 		out = append(out, signal.Fact{Rule: RuleFreshnessStale, Object: src.Name, Failing: v.Freshness != Fresh, Value: value})
 	}
+	for name := range by {
+		if !slices.ContainsFunc(s.list, func(src Source) bool { return src.Name == name }) {
+			out = append(out, signal.Fact{Rule: RuleFreshnessStale, Object: name, Value: "no longer configured"})
+		}
+	}
 	return out
 }

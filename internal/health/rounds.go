@@ -172,37 +172,34 @@ func (r *rounds) take(got measured) {
 }
 
 // finish ends a turn: what was measured is stored in one write and, on the
-// leading node, evaluated.
+// leading node, evaluated. No fact is raised before a write has shown that the
+// lease is still held, or that the store does not answer.
 func (r *rounds) finish(ctx context.Context) error {
-	var err error
-	measured := len(r.pending) > 0
-	if measured {
-		once, cancel := context.WithTimeout(ctx, saveTimeout)
-		err = r.m.o.Store.SaveHealthRound(once, Round{Fence: r.fence, Results: slices.Collect(maps.Values(r.pending))})
-		cancel()
-		if err == nil {
-			clear(r.pending)
-		}
-		if ctx.Err() != nil || r.fence != nil && conflict(err) {
-			return err // another node leads: it raises the facts
-		}
-	}
 	r.m.mu.Lock()
 	now := r.m.o.Now()
 	on := windowsOn(r.m.windows, now)
-	due := measured || on != r.windows || now.Sub(r.evaluated) >= evaluateIdle || now.Before(r.evaluated)
-	var rep *Report
-	var gone []signal.Fact
-	if due {
-		rep, gone = r.m.evaluate(now), r.m.gone()
-	}
 	r.m.mu.Unlock()
-	if due && r.fence != nil {
+	idle := now.Sub(r.evaluated) < evaluateIdle && !now.Before(r.evaluated)
+	if len(r.pending) == 0 && on == r.windows && idle {
+		return nil
+	}
+	once, cancel := context.WithTimeout(ctx, saveTimeout)
+	err := r.m.o.Store.SaveHealthRound(once, Round{Fence: r.fence, Results: slices.Collect(maps.Values(r.pending))})
+	cancel()
+	if err == nil {
+		clear(r.pending)
+	}
+	if ctx.Err() != nil || r.fence != nil && conflict(err) {
+		return err // another node leads: it raises the facts
+	}
+	r.m.mu.Lock()
+	now = r.m.o.Now()
+	rep, gone := r.m.evaluate(now), r.m.gone()
+	r.m.mu.Unlock()
+	if r.fence != nil {
 		r.levels.tell(slices.Concat(rep.Facts(), gone), now)
 	}
-	if due {
-		r.evaluated, r.windows = now, on
-	}
+	r.evaluated, r.windows = now, on
 	return err
 }
 

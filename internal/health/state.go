@@ -57,7 +57,7 @@ type State struct {
 	RecoveredAt time.Time `json:"recoveredAt"` // when it last left DOWN
 	// History has one bit for each of the last 64 measurements, newest lowest:
 	// 1 failed.
-	History uint64 `json:"history,omitempty"`
+	History     uint64    `json:"history,omitempty"`
 	LastFailure time.Time `json:"lastFailure"` // when the newest measurement began that failed
 	LastBad     time.Time `json:"lastBad"`     // ... that failed, was slow or degraded
 	Tally       Tally     `json:"-"`           // of all measurements ever; see Tally

@@ -39,7 +39,8 @@ type Store interface {
 	// SaveHealthRound stores the results that are newer (Last.At) than what is
 	// stored, and adds to the uptime of their day what their tallies rose by:
 	// so a round may be repeated, whole or with newer results, after any error.
-	// CONFLICT if the fence's lease was lost; then nothing changed.
+	// CONFLICT if the fence's lease was lost; then nothing changed. A round
+	// without results asks just that.
 	SaveHealthRound(ctx context.Context, r Round) error
 	// HealthSnapshot reads everything a node serves.
 	HealthSnapshot(ctx context.Context) (Snapshot, error)
