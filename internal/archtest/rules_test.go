@@ -35,7 +35,7 @@ var features = map[string][]string{
 	"launch":      {"golang.org/x/text/", "github.com/biter777/countries"},
 	"media":       {"github.com/gabriel-vasile/mimetype", "golang.org/x/text/"},
 	"media/walk":  {"github.com/gabriel-vasile/mimetype"},
-	"health":      nil,
+	"health":      {"github.com/robfig/cron/v3"},
 	"incident":    nil,
 	"recovery":    nil,
 	"readiness":   nil,

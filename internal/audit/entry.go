@@ -32,6 +32,9 @@ const (
 	InvitesRevoked          Kind = "launch.invites_revoked"
 	AllowlistAdded          Kind = "launch.allowlist_added"
 	AllowlistRemoved        Kind = "launch.allowlist_removed"
+
+	HealthMaintenanceBegan Kind = "health.maintenance_began"
+	HealthMaintenanceEnded Kind = "health.maintenance_ended"
 )
 
 // Kinds lists every event that is a leaf: what changes policy, access,
@@ -44,6 +47,7 @@ func Kinds() []Kind {
 		LaunchModeChanged, LaunchPhaseSet, LaunchSettingsSet, LaunchMaintenanceSet,
 		LaunchOverrideRequested, LaunchOverrideApproved,
 		InvitesCreated, InvitesRevoked, AllowlistAdded, AllowlistRemoved,
+		HealthMaintenanceBegan, HealthMaintenanceEnded,
 	}
 }
 
