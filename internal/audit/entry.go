@@ -32,11 +32,17 @@ const (
 	InvitesRevoked          Kind = "launch.invites_revoked"
 	AllowlistAdded          Kind = "launch.allowlist_added"
 	AllowlistRemoved        Kind = "launch.allowlist_removed"
+
+	IncidentAcknowledged Kind = "incident.acknowledged"
+	IncidentResolved     Kind = "incident.resolved" // by a person
+	SilenceCreated       Kind = "incident.silence_created"
+	SilenceEnded         Kind = "incident.silence_ended" // before its time
 )
 
 // Kinds lists every event that is a leaf: what changes policy, access,
-// launch state, money controls or recovery. A store method that makes such
-// a change takes an Entry; a test holds the two together.
+// launch state, money controls or recovery, or keeps an alert from people. A
+// store method that makes such a change takes an Entry; a test holds the two
+// together.
 func Kinds() []Kind {
 	return []Kind{
 		LogStarted, KeyCreated, KeyRevoked, PolicySet, PolicyReset,
@@ -44,6 +50,7 @@ func Kinds() []Kind {
 		LaunchModeChanged, LaunchPhaseSet, LaunchSettingsSet, LaunchMaintenanceSet,
 		LaunchOverrideRequested, LaunchOverrideApproved,
 		InvitesCreated, InvitesRevoked, AllowlistAdded, AllowlistRemoved,
+		IncidentAcknowledged, IncidentResolved, SilenceCreated, SilenceEnded,
 	}
 }
 
