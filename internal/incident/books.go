@@ -215,19 +215,30 @@ func (b *Books) send(i *Incident, r Routing, now time.Time) {
 		b.change(i)
 	}
 	for _, s := range due {
-		n := i.Notices[s.Receiver]
-		n.Action, n.At = s.Action, now
-		if s.Action != Resolve {
-			n.Class = i.Class
-		}
-		i.Notices[s.Receiver] = n
-		kind := NoteSent
-		if s.Action == Trigger && s.Level > 0 {
-			kind = NoteEscalated
-		}
-		b.note(i, now, kind, System, string(s.Action)+" to "+s.Receiver)
+		b.tell(i, s, now)
 		b.Deliveries = append(b.Deliveries, Delivery{Incident: i.ID, Receiver: s.Receiver, Action: s.Action, State: Pending, CreatedAt: now, NextAt: now,
 			Message: r.message(i, s.Action, now)})
+	}
+}
+
+// tell notes what a receiver is told.
+func (b *Books) tell(i *Incident, s Send, now time.Time) {
+	n := i.Notices[s.Receiver]
+	n.At = now
+	if s.Action != Repeat {
+		n.Action = s.Action
+	}
+	if s.Action != Resolve {
+		n.Class = i.Class
+	}
+	i.Notices[s.Receiver] = n
+	switch {
+	case s.Action == Repeat:
+		b.change(i) // nothing for the timeline
+	case s.Action == Trigger && s.Level > 0:
+		b.note(i, now, NoteEscalated, System, string(s.Action)+" to "+s.Receiver)
+	default:
+		b.note(i, now, NoteSent, System, string(s.Action)+" to "+s.Receiver)
 	}
 }
 

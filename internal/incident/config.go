@@ -34,6 +34,7 @@ const (
 	maxP2Delay   = time.Hour
 	maxEscalate  = 24 * time.Hour
 	minHeartbeat = 10 * time.Second
+	minRepeat    = time.Minute
 )
 
 // DefaultConfig returns what holds unless configured: at once for P1 and P2,
@@ -65,6 +66,9 @@ func (c *Config) Validate() error {
 		names[k.Name] = true
 		if k.Level < 0 || k.Level > 9 {
 			return invalid("contacts."+k.Name+".level", "0 to 9", k.Level, "the level of %s must be 0 (told first) to 9, not %d", k.Name, k.Level)
+		}
+		if k.Repeat != 0 && k.Repeat < minRepeat {
+			return invalid("contacts."+k.Name+".repeat", minRepeat.String(), k.Repeat.String(), "what still fails is told to %s at most every %v, not every %v", k.Name, minRepeat, k.Repeat)
 		}
 		for _, ch := range k.Channels {
 			if !ch.known() {

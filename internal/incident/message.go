@@ -13,6 +13,7 @@ type Action string
 const (
 	Trigger     Action = "trigger"
 	UpdateAlert Action = "update"      // the class rose
+	Repeat      Action = "repeat"      // nothing new: it still fails
 	Acknowledge Action = "acknowledge" // somebody took it: stop calling others
 	Resolve     Action = "resolve"
 	Heartbeat   Action = "heartbeat" // the alert path works
@@ -61,6 +62,9 @@ type Contact struct {
 	Name     string
 	Channels []Channel
 	Level    int // 0 the ops team, 1 the tech lead, 2 the CTO: those above 0 hear of it only by escalation
+	// Repeat is how often it is told again what still fails, for receivers that
+	// forget (Alertmanager); 0 is never.
+	Repeat time.Duration
 }
 
 // Delivery is a row of the outbox.

@@ -78,6 +78,8 @@ func (r Routing) Plan(i *Incident, silences []Silence, now time.Time) []Send {
 				out = append(out, Send{k.Name, UpdateAlert, k.Level})
 			} else if i.State == Acknowledged && n.Action != Acknowledge {
 				out = append(out, Send{k.Name, Acknowledge, k.Level})
+			} else if k.Repeat > 0 && now.Sub(n.At) >= k.Repeat {
+				out = append(out, Send{k.Name, Repeat, k.Level})
 			}
 		case ok && i.State == Open && !now.Before(at):
 			out = append(out, Send{k.Name, Trigger, k.Level})

@@ -35,14 +35,25 @@ func (t *Tx) saveDeliveries(ctx context.Context, ds []incident.Delivery) error {
 			string(d.State), micros(d.CreatedAt), micros(d.NextAt)); err != nil {
 			return err
 		}
-		if d.Action == incident.Heartbeat {
-			if _, err := t.Exec(ctx, `DELETE FROM incident_deliveries WHERE incident_id = '' AND receiver = $1 AND state <> 'pending' AND created_at < $2`,
-				d.Receiver, micros(d.CreatedAt.Add(-keepHeartbeats))); err != nil {
-				return err
-			}
+		if err := t.dropOutdated(ctx, d); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// dropOutdated deletes what a delivery replaces: heartbeats of days ago, and
+// repeats before the last that are not on their way.
+func (t *Tx) dropOutdated(ctx context.Context, d incident.Delivery) (err error) {
+	switch d.Action {
+	case incident.Heartbeat:
+		_, err = t.Exec(ctx, `DELETE FROM incident_deliveries WHERE incident_id = '' AND receiver = $1 AND state <> 'pending' AND created_at < $2`,
+			d.Receiver, micros(d.CreatedAt.Add(-keepHeartbeats)))
+	case incident.Repeat:
+		_, err = t.Exec(ctx, `DELETE FROM incident_deliveries WHERE incident_id = $1 AND receiver = $2 AND action = 'repeat' AND id < $3
+			AND (state <> 'pending' OR attempts = 0)`, d.Incident, d.Receiver, d.ID)
+	}
+	return err
 }
 
 const deliveryColumns = `id, incident_id, receiver, action, message, state, attempts, created_at, next_at, done_at, answer`
