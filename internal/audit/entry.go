@@ -35,11 +35,16 @@ const (
 
 	HealthMaintenanceBegan Kind = "health.maintenance_began"
 	HealthMaintenanceEnded Kind = "health.maintenance_ended"
+	IncidentAcknowledged   Kind = "incident.acknowledged"
+	IncidentResolved       Kind = "incident.resolved" // by a person
+	SilenceCreated         Kind = "incident.silence_created"
+	SilenceEnded           Kind = "incident.silence_ended" // before its time
 )
 
 // Kinds lists every event that is a leaf: what changes policy, access,
-// launch state, money controls or recovery. A store method that makes such
-// a change takes an Entry; a test holds the two together.
+// launch state, money controls or recovery, or keeps an alert from people. A
+// store method that makes such a change takes an Entry; a test holds the two
+// together.
 func Kinds() []Kind {
 	return []Kind{
 		LogStarted, KeyCreated, KeyRevoked, PolicySet, PolicyReset,
@@ -48,6 +53,7 @@ func Kinds() []Kind {
 		LaunchOverrideRequested, LaunchOverrideApproved,
 		InvitesCreated, InvitesRevoked, AllowlistAdded, AllowlistRemoved,
 		HealthMaintenanceBegan, HealthMaintenanceEnded,
+		IncidentAcknowledged, IncidentResolved, SilenceCreated, SilenceEnded,
 	}
 }
 
