@@ -41,6 +41,12 @@ type Config struct {
 
 	// Uploads.
 	Media Media `yaml:"media"`
+	// What is watched.
+	Health Health `yaml:"health"`
+	// What the counts that the host reports mean, and Gantry's own.
+	Signals Signals `yaml:"signals"`
+	// Who hears of trouble.
+	Incidents Incidents `yaml:"incidents"`
 
 	origin origin // where values were written; no part of the configuration
 }

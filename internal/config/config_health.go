@@ -118,7 +118,7 @@ type TCPProbe struct {
 	// HOST:PORT
 	Address string `yaml:"address" example:"mail.example.com:25"`
 	// How the server must begin, unasked. Empty: a connection suffices.
-	Banner string `yaml:"banner" example:"220 "`
+	Banner string `yaml:"banner" example:"SSH-2.0"`
 }
 
 // TLSProbe reads a certificate.

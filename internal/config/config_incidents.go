@@ -136,8 +136,8 @@ type AlertmanagerReceiver struct {
 type EmailReceiver struct {
 	// HOST:PORT of the mail server.
 	Server string `yaml:"server" example:"smtp.example.com:587"`
-	// starttls, tls (from the first byte), or none.
-	Security string `yaml:"security" enum:"starttls,tls,none" example:"tls"`
+	// starttls (also if empty), tls (from the first byte), or none.
+	Security string `yaml:"security" enum:",starttls,tls,none" example:"tls"`
 	// User name. Empty: no authentication.
 	Username string `yaml:"username" example:"gantry"`
 	// Its password.

@@ -75,9 +75,9 @@ func TestDecodeErrors(t *testing.T) {
 		{"list at the top", "- a", "line 1, column 1: expected a mapping of options; got a list"},
 		{"not text", "\xff", "the file is not UTF-8 text"},
 		{"large", strings.Repeat("#", 1<<20+1), "the file has 1048577 bytes; a configuration has at most 1048576"},
-		{"several", "a: 1\nlog: {level: 5}\nb: 2", "line 1, column 1: unknown key \"a\"; known here: server, data_dir, store, counters, log, secrets, audit, access, ratelimit, idempotency, launch, media\n" +
+		{"several", "a: 1\nlog: {level: 5}\nb: 2", "line 1, column 1: unknown key \"a\"; known here: server, data_dir, store, counters, log, secrets, audit, access, ratelimit, idempotency, launch, media, health, signals, incidents\n" +
 			"line 2, column 14: log.level: expected text; got a number: put it in quotes\n" +
-			"line 3, column 1: unknown key \"b\"; known here: server, data_dir, store, counters, log, secrets, audit, access, ratelimit, idempotency, launch, media"},
+			"line 3, column 1: unknown key \"b\"; known here: server, data_dir, store, counters, log, secrets, audit, access, ratelimit, idempotency, launch, media, health, signals, incidents"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := config.Decode([]byte(tt.doc), env)

@@ -23,6 +23,13 @@ func Default() Config {
 		RateLimit:   RateLimit{Policies: defaultPolicies(), ViolationsRetention: Duration(90 * day)},
 		Idempotency: Idempotency{TTL: Duration(day)},
 		Media:       Media{Sanitise: true, Unscanned: "accept", MaxSize: MediaSizes{Image: 10 << 20, Video: 100 << 20, Audio: 20 << 20}},
+		Health:      Health{DiskFree: 15},
+		Signals: Signals{Window: Duration(5 * time.Minute), ErrorPercent: 5, MinRequests: 20, Quiet: Duration(10 * time.Minute),
+			ViolationsPerHour: 1000, AuthFailuresPerHour: 500},
+		Incidents: Incidents{
+			Escalation:    Escalation{P0: []Duration{Duration(10 * time.Minute), Duration(20 * time.Minute)}, P1: []Duration{Duration(30 * time.Minute), Duration(time.Hour)}},
+			BusinessHours: BusinessHours{TimeZone: "UTC", Morning: "09:00", Days: []string{"mon", "tue", "wed", "thu", "fri"}},
+		},
 		Launch: Launch{Hooks: Hooks{
 			Supabase: SupabaseHook{CountryField: "country", InviteField: "invite_code"},
 			Firebase: FirebaseHook{JWKSURL: "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"},

@@ -23,7 +23,7 @@ func main() {
 // generate returns the files to write, by path from dir, the folder of
 // package config.
 func generate(dir string) (map[string][]byte, error) {
-	docs, err := readDocs(filepath.Join(dir, "config.go"))
+	docs, err := readDocs(filepath.Join(dir, "config*.go"))
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"path/filepath"
 	"reflect"
 	"strings"
 
@@ -22,14 +23,25 @@ type node struct {
 	children   []*node       // of a section, or of the items of a list or map
 }
 
-// readDocs returns the doc comments of the structs in a Go file, by "Type"
-// and "Type.Field", each paragraph on one line.
-func readDocs(path string) (map[string]string, error) {
-	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+// readDocs returns the doc comments of the structs in the Go files of a
+// pattern, by "Type" and "Type.Field", each paragraph on one line.
+func readDocs(pattern string) (map[string]string, error) {
+	paths, err := filepath.Glob(pattern)
 	if err != nil {
 		return nil, err
 	}
 	docs := make(map[string]string)
+	for _, path := range paths {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+		if err != nil {
+			return nil, err
+		}
+		addDocs(docs, file)
+	}
+	return docs, nil
+}
+
+func addDocs(docs map[string]string, file *ast.File) {
 	for _, d := range file.Decls {
 		g, ok := d.(*ast.GenDecl)
 		if !ok || g.Tok != token.TYPE {
@@ -47,7 +59,6 @@ func readDocs(path string) (map[string]string, error) {
 			}
 		}
 	}
-	return docs, nil
 }
 
 func unwrap(s string) string {
