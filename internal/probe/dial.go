@@ -25,7 +25,22 @@ func Dial(ctx context.Context, d *egress.Dialer) func(ctx context.Context, netwo
 
 // Bind returns a connection that is closed when ctx ends.
 func Bind(ctx context.Context, c net.Conn) net.Conn {
-	return &bound{Conn: c, stop: context.AfterFunc(ctx, func() { _ = c.Close() })}
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	if u, ok := c.(*net.UDPConn); ok { // net.Resolver asks whether it is a PacketConn
+		return &boundUDP{UDPConn: u, stop: stop}
+	}
+	return &bound{Conn: c, stop: stop}
+}
+
+type boundUDP struct {
+	*net.UDPConn
+	stop func() bool
+}
+
+// Close closes the connection and forgets the context.
+func (b *boundUDP) Close() error {
+	b.stop()
+	return b.UDPConn.Close()
 }
 
 type bound struct {

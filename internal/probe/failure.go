@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"avalo.app/gantry/internal/egress"
 )
@@ -40,13 +41,13 @@ func Failf(format string, args ...any) error {
 // is returned as it is.
 func Fail(ctx context.Context, what string, err error) error {
 	var f *Failure
+	// A connection with the deadline of ctx may fail a moment before ctx does.
+	end, bounded := ctx.Deadline()
 	switch {
-	case ctx.Err() != nil: // err is then only how it showed
-		f = &Failure{cause: context.Canceled, text: what + ": stopped before an answer came"}
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			f.cause, f.text = context.DeadlineExceeded, what+": timed out"
-		}
-		return f
+	case errors.Is(ctx.Err(), context.Canceled): // err is then only how it showed
+		return &Failure{cause: context.Canceled, text: what + ": stopped before an answer came"}
+	case ctx.Err() != nil, bounded && !time.Now().Before(end):
+		return &Failure{cause: context.DeadlineExceeded, text: what + ": timed out"}
 	case errors.As(err, &f):
 		return f
 	}
