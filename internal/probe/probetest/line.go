@@ -21,7 +21,7 @@ const (
 )
 
 // begun is how many bytes of an answer a stalling line lets through.
-const begun = 16
+const begun = 8
 
 // Line is a TCP address in front of a healthy server, with faults.
 type Line struct {
