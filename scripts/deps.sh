@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs what the tests need and this machine lacks: Debian's PostgreSQL,
-# nginx and clamd, Node.js with npm, and the npm modules of interop/js.
+# Redis, nginx and clamd, Node.js with npm, and the npm modules of interop/js.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 missing=()
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+command -v redis-server >/dev/null || missing+=(redis-server)
 [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || missing+=(nginx)
 [ -x /usr/sbin/clamd ] || command -v clamd >/dev/null || missing+=(clamav-daemon)
 command -v node >/dev/null || missing+=(nodejs)

@@ -24,9 +24,15 @@ func mayDial(host string, named bool, addr netip.Addr) bool {
 	case privateName(host):
 		// Never link-local: that is where clouds keep an instance's
 		// credentials. Whoever means it names the address.
-		return addr.IsPrivate() || addr.IsLoopback() || sharedSpace().Contains(addr)
+		return inside(addr)
 	}
 	return false
+}
+
+// inside reports whether addr is one that an own network gives its hosts.
+func inside(addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	return addr.IsPrivate() || addr.IsLoopback() || sharedSpace().Contains(addr)
 }
 
 // privateName reports whether a name can only be one of the own network:

@@ -10,10 +10,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -45,8 +43,25 @@ type Options struct {
 	// PublicHosts lets requests go to public https hosts that are not named,
 	// for URLs that a named host hands out, such as an issuer's jwks_uri.
 	PublicHosts bool
+	// Private lets the named hosts lie inside the network under a public
+	// name, as a cloud's databases do. Never at a link-local address.
+	Private bool
+	// OneShot closes each connection after its exchange, so that nothing
+	// stays behind and every exchange shows that a connection can be made.
+	OneShot bool
 	// Resolver looks names up; nil means the system's.
 	Resolver *net.Resolver
+}
+
+// bounded fills in the bounds that are not stated.
+func (o Options) bounded() Options {
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.MaxBody == 0 {
+		o.MaxBody = DefaultMaxBody
+	}
+	return o
 }
 
 // Client returns a client whose requests may go to the scheme, host and port
@@ -59,12 +74,7 @@ type Options struct {
 // address that is dialled, after resolution, so that a public name cannot
 // lead inside by what DNS says at that moment.
 func Client(o Options, named ...*url.URL) *http.Client {
-	if o.Timeout == 0 {
-		o.Timeout = DefaultTimeout
-	}
-	if o.MaxBody == 0 {
-		o.MaxBody = DefaultMaxBody
-	}
+	o = o.bounded()
 	g := &guard{o: o, named: make(map[string]bool), hosts: make(map[string]bool)}
 	for _, u := range named {
 		g.named[origin(u)] = true
@@ -74,6 +84,7 @@ func Client(o Options, named ...*url.URL) *http.Client {
 		Proxy:                  nil, // one from the environment would resolve and dial in our place
 		DialContext:            g.dial,
 		ForceAttemptHTTP2:      true,
+		DisableKeepAlives:      o.OneShot,
 		MaxIdleConnsPerHost:    2,
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: maxHeader,
@@ -117,18 +128,7 @@ func (g *guard) dial(ctx context.Context, network, addr string) (net.Conn, error
 	if err != nil {
 		return nil, err
 	}
-	host = hostname(host)
-	d := net.Dialer{Timeout: g.o.Timeout, Resolver: g.o.Resolver, Control: func(_, resolved string, _ syscall.RawConn) error {
-		ap, err := netip.ParseAddrPort(resolved)
-		if err != nil {
-			return err
-		}
-		if !mayDial(host, g.hosts[host], ap.Addr()) {
-			return fmt.Errorf("%w: %s is %s", ErrPrivate, host, ap.Addr())
-		}
-		return nil
-	}}
-	return d.DialContext(ctx, network, addr)
+	return g.o.dial(ctx, network, addr, g.hosts[hostname(host)])
 }
 
 // sameOrigin lets redirects stay within scheme, host and port. The client
