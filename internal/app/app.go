@@ -24,8 +24,11 @@ import (
 	"avalo.app/gantry/internal/config"
 	"avalo.app/gantry/internal/counters/memory"
 	"avalo.app/gantry/internal/geoip"
+	"avalo.app/gantry/internal/health"
+	"avalo.app/gantry/internal/hostsignal"
 	"avalo.app/gantry/internal/httpapi"
 	"avalo.app/gantry/internal/idempotency"
+	"avalo.app/gantry/internal/incident"
 	"avalo.app/gantry/internal/launch"
 	"avalo.app/gantry/internal/media"
 	"avalo.app/gantry/internal/ratelimit"
@@ -71,6 +74,18 @@ type App struct {
 	registry  *prometheus.Registry
 	node      string
 
+	monitor     *health.Monitor
+	heartbeats  *health.Heartbeats
+	sources     *health.Sources
+	diagnostics *health.Diagnostics
+	hostSignals *hostsignal.Service
+	incidents   *incident.Service
+	receivers   map[string]incident.Receiver
+	diskLow     bool // under diskSignal
+
+	edges  sync.Mutex
+	failed map[string]bool // facts that fail, by rule and object; under edges
+
 	server   *http.Server
 	listener net.Listener
 	storeErr atomic.Pointer[error]
@@ -98,12 +113,12 @@ func (a *App) onStop(name string, fn func(context.Context) error) {
 // brings its schema forward and loads what the node keeps. After an error
 // everything is released.
 func New(ctx context.Context, cfg config.Config, o Options) (*App, error) {
-	a := &App{o: o, node: rand.Text()[:12], registry: prometheus.NewRegistry(), dead: make(chan error, 1)}
+	a := &App{o: o, node: rand.Text()[:12], registry: prometheus.NewRegistry(), dead: make(chan error, 1), failed: map[string]bool{}}
 	a.cfg.Store(&cfg)
 	for _, step := range []func(context.Context) error{
 		// The first admin key is made last but for what cannot fail on a valid
 		// configuration: a start that fails later would take it along unseen.
-		a.takeDataDir, a.openStore, a.openCounters, a.openLimits, a.listen, a.openAccess, a.openLaunch, a.openMedia, a.openHTTP,
+		a.takeDataDir, a.openStore, a.openIncidents, a.openCounters, a.openLimits, a.listen, a.openAccess, a.openLaunch, a.openMedia, a.openHealth, a.openHTTP,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.unwind(ctx))

@@ -86,7 +86,7 @@ func receivers(cfg map[string]config.Receiver, now func() time.Time) (map[string
 
 // receiver builds one driver: one line for each kind.
 func receiver(c config.Receiver, now func() time.Time) (incident.Receiver, error) {
-	out := egress.Options{AllowPrivate: c.Private}
+	out := egress.Options{Private: c.Private}
 	switch {
 	case c.PagerDuty != nil:
 		u, err := base(c.PagerDuty.URL, pagerduty.DefaultURL)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"avalo.app/gantry/internal/incident"
 	"avalo.app/gantry/internal/lease"
 )
 
@@ -33,7 +34,12 @@ func (a *App) startLeased(ctx context.Context) {
 			}),
 			drain(func() (int64, error) { return a.db.SweepIdempotency(ctx, now, sweepRows, h) }),
 			drain(func() (int64, error) { return a.db.PruneRefusals(ctx, now.Add(-refusalRetention), sweepRows, h) }),
-			drain(func() (int64, error) { return a.db.PruneSignups(ctx, now.Add(-signupRetention), sweepRows, h) }))
+			drain(func() (int64, error) { return a.db.PruneSignups(ctx, now.Add(-signupRetention), sweepRows, h) }),
+			drain(func() (int64, error) { return a.db.PruneHealth(ctx, now.Add(-uptimeRetention), sweepRows, h) }),
+			drain(func() (int64, error) { return a.db.PruneSignals(ctx, now.Add(-signalRetention), sweepRows, h) }),
+			drain(func() (int64, error) {
+				return a.db.PruneIncidents(ctx, incident.Fence(h), now.Add(-incidentRetention), sweepRows)
+			}))
 	})
 	a.leased(ctx, mediaName, mediaLease, mediaPeriod, func(ctx context.Context, _ lease.Held) error {
 		return errors.Join(a.media.VerifyAway(ctx), a.media.Collect(ctx))

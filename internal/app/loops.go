@@ -36,6 +36,8 @@ func (a *App) startLoops(ctx context.Context) {
 	}
 	a.every(ctx, tusEvery, "collect resumable uploads", a.tus.Collect)
 	a.startLeased(ctx)
+	a.startHealth(ctx)
+	a.startIncidents(ctx)
 }
 
 // every runs fn at an interval until ctx ends; see watch.
@@ -71,9 +73,11 @@ func (a *App) watch(name string) func(error) {
 		case err != nil && !failing:
 			a.failing.Add(1)
 			a.o.Log.Error("background work fails", "work", name, "error", err)
+			a.signal(signal.Fact{Rule: "background_failing", Object: oneWord(name), Failing: true, Value: "see this node's log: " + name})
 		case err == nil && failing:
 			a.failing.Add(-1)
 			a.o.Log.Info("background work succeeds again", "work", name)
+			a.signal(signal.Fact{Rule: "background_failing", Object: oneWord(name), Value: name + " succeeds again"})
 		}
 		failing = err != nil
 	}
@@ -115,13 +119,4 @@ func (a *App) lastStoreErr() error {
 		return *p
 	}
 	return nil
-}
-
-// signal logs facts until incidents exist to take them.
-func (a *App) signal(f signal.Fact) {
-	if f.Failing {
-		a.o.Log.Error("signal raised", "rule", f.Rule, "object", f.Object, "value", f.Value)
-		return
-	}
-	a.o.Log.Info("signal cleared", "rule", f.Rule, "object", f.Object, "value", f.Value)
 }

@@ -25,12 +25,9 @@ const refusalRetention = 90 * 24 * time.Hour
 const mediaUpload = "MEDIA_UPLOAD"
 
 func (a *App) openMedia(ctx context.Context) error {
-	url := a.config().Media.Bucket
-	if url == "" {
-		var err error
-		if url, err = blob.Dir(a.path("media")); err != nil {
-			return err
-		}
+	url, err := a.bucketURL()
+	if err != nil {
+		return err
 	}
 	bucket, err := blob.Open(ctx, url)
 	if err != nil {
@@ -57,6 +54,14 @@ func (a *App) openMedia(ctx context.Context) error {
 		return fmt.Errorf("data_dir: %w", err)
 	}
 	return a.media.Sweep()
+}
+
+// bucketURL is where uploads are stored.
+func (a *App) bucketURL() (string, error) {
+	if url := a.config().Media.Bucket; url != "" {
+		return url, nil
+	}
+	return blob.Dir(a.path("media"))
 }
 
 func (a *App) mediaPolicy() media.Policy {

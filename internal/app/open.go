@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"avalo.app/gantry/internal/fault"
 	"avalo.app/gantry/internal/httpapi"
 	"avalo.app/gantry/internal/launch"
+	"avalo.app/gantry/internal/signal"
 	"avalo.app/gantry/internal/store"
 )
 
@@ -67,11 +69,20 @@ func (a *App) publishCheckpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dir := a.config().Audit.CheckpointDir
-	if dir == "" {
-		dir = a.path("checkpoints")
+	err = audit.Publish(a.checkpointDir(), signed)
+	var c *audit.ContradictionError
+	if contradicts := errors.As(err, &c); contradicts || err == nil {
+		a.signal(signal.Fact{Rule: "audit_unverified", Object: "checkpoints", Failing: contradicts, Value: "the log contradicts what was published of it: it was rolled back or rewritten"})
 	}
-	return audit.Publish(dir, signed)
+	return err
+}
+
+// checkpointDir is where checkpoints are kept outside of the store.
+func (a *App) checkpointDir() string {
+	if dir := a.config().Audit.CheckpointDir; dir != "" {
+		return dir
+	}
+	return a.path("checkpoints")
 }
 
 func (a *App) openHTTP(context.Context) error {

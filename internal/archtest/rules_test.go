@@ -44,7 +44,7 @@ var features = map[string][]string{
 
 // families are the drivers. Below counters, probe, notify and source each
 // folder is a driver of its own.
-var families = []string{"internal/store", "internal/counters", "internal/oidc", "internal/geoip", "internal/blob", "internal/clamd", "internal/resumable", "internal/probe", "internal/notify", "internal/source"}
+var families = []string{"internal/store", "internal/counters", "internal/oidc", "internal/geoip", "internal/hostdb", "internal/blob", "internal/clamd", "internal/resumable", "internal/probe", "internal/notify", "internal/source"}
 
 var transports = []string{"internal/httpapi", "internal/grpcapi", "internal/console", "internal/cli"}
 

@@ -31,9 +31,9 @@ type Component struct {
 	// Components without which it cannot work: while one of them is DOWN, only
 	// that one is alerted.
 	DependsOn []string `yaml:"depends_on" example:"[database]"`
-	// An answer that takes longer is DEGRADED. 0: none is.
+	// An answer that takes longer is DEGRADED. 0: 2s.
 	DegradedAbove Duration `yaml:"degraded_above" range:"0s..1m" example:"2s"`
-	// Time for one measurement. 0: 2s.
+	// Time for one measurement. 0: 5s, or the interval if that is less.
 	Timeout Duration `yaml:"timeout" range:"0s..1m" example:"5s"`
 	// Time between measurements. 0: 10s.
 	Interval Duration `yaml:"interval" range:"0s..24h" example:"30s"`

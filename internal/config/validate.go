@@ -22,6 +22,8 @@ func (c Config) problems() Problems {
 	v.access()
 	v.launch()
 	v.media()
+	v.health()
+	v.incidents()
 	v.policies()
 	slices.SortStableFunc(v.problems, byPlace)
 	return v.problems

@@ -35,7 +35,7 @@ func (db *DB) Signals(ctx context.Context, since time.Time) ([]hostsignal.Bucket
 		b.Minute = fromMicros(minute)
 		out = append(out, b)
 		return nil
-	}, `SELECT minute, kind, object, n FROM host_signals WHERE minute >= $1 ORDER BY minute, kind, object`, micros(since.Truncate(time.Minute)))
+	}, `SELECT minute, kind, object, n FROM host_signals WHERE minute >= $1 AND kind NOT IN ($2, $3) ORDER BY minute, kind, object`, micros(since.Truncate(time.Minute)), kindViolations, kindAuthFailures)
 	return out, err
 }
 

@@ -33,8 +33,61 @@ func (db *DB) RecordViolations(ctx context.Context, b ratelimit.Batch) error {
 				return err
 			}
 		}
-		return nil
+		return tx.countViolations(ctx, b.Violations)
 	})
+}
+
+// The kinds of counts by the minute that are Gantry's own.
+const (
+	kindViolations   = "ratelimit_violations"
+	kindAuthFailures = "auth_failures"
+)
+
+// countViolations adds refusals to the minute: rows of violations are of
+// whole windows, and do not tell how many there were in an hour.
+func (t *Tx) countViolations(ctx context.Context, vs []ratelimit.Violation) error {
+	n := map[string]int64{}
+	for _, v := range vs {
+		switch {
+		case v.Shadow:
+		case v.Action == ratelimit.AuthFailure:
+			n[kindAuthFailures] += v.Count
+		default:
+			n[kindViolations] += v.Count
+		}
+	}
+	minute := micros(t.db.now().Truncate(time.Minute))
+	for _, kind := range []string{kindAuthFailures, kindViolations} {
+		if n[kind] == 0 {
+			continue
+		}
+		if _, err := t.Exec(ctx, `INSERT INTO host_signals (minute, kind, object, n) VALUES ($1, $2, 'gantry', $3)
+			ON CONFLICT (minute, kind, object) DO UPDATE SET n = host_signals.n + excluded.n`, minute, kind, n[kind]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CountViolations returns how many requests were refused since a moment's
+// minute, and how many of those for failed authentications; shadows do not
+// count.
+func (db *DB) CountViolations(ctx context.Context, since time.Time) (refused, unauthenticated int64, err error) {
+	err = db.rows(ctx, "store.CountViolations", func(r *sql.Rows) error {
+		var kind string
+		var n int64
+		if err := r.Scan(&kind, &n); err != nil {
+			return err
+		}
+		if kind == kindAuthFailures {
+			unauthenticated = n
+		} else {
+			refused = n
+		}
+		return nil
+	}, `SELECT kind, CAST(SUM(n) AS bigint) FROM host_signals WHERE minute >= $1 AND kind IN ($2, $3) GROUP BY kind`,
+		micros(since.Truncate(time.Minute)), kindViolations, kindAuthFailures)
+	return refused, unauthenticated, err
 }
 
 func (t *Tx) addViolations(ctx context.Context, vs []ratelimit.Violation) error {
