@@ -58,6 +58,7 @@ func Run(t *testing.T, k Kind) {
 	k.Dependency.Set(t, Healthy)
 	t.Run("healthy", k.healthy)
 	t.Run("concurrent", k.concurrent)
+	t.Run("ended", k.ended)
 	for _, m := range k.Modes {
 		t.Run(string(m), func(t *testing.T) {
 			k.Dependency.Set(t, m)
@@ -172,6 +173,18 @@ func (k Kind) concurrent(t *testing.T) {
 		})
 	}
 	all.Wait()
+	left(t)
+}
+
+// ended begins a measurement whose time is over.
+func (k Kind) ended(t *testing.T) {
+	left := k.baseline(Healthy)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := k.Prober.Probe(ctx)
+	if checkError(t, err); !errors.Is(err, context.Canceled) {
+		t.Errorf("ended before it began: %v", err)
+	}
 	left(t)
 }
 
