@@ -1,4 +1,4 @@
-// Package egress makes the HTTP clients for requests that leave Gantry: to
+// Package egress makes the HTTP clients and dialers for what leaves Gantry: to
 // named hosts only, without proxies, redirects elsewhere or addresses inside
 // the network, and with bounded bodies and time.
 package egress

@@ -21,6 +21,9 @@ type Blocking struct {
 // was under way when it began, and no more. What fn writes may be read only
 // if Do returned fn's error.
 func (b *Blocking) Do(ctx context.Context, fn func(context.Context) error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if n := b.stuck.Load(); n > 0 {
 		return Failf("%d earlier measurement(s) still hang in the operating system", n)
 	}

@@ -12,6 +12,9 @@ import (
 // makes of a context.
 func Dial(ctx context.Context, d *egress.Dialer) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return func(dctx context.Context, network, addr string) (net.Conn, error) {
+		if err := ctx.Err(); err != nil { // pgx would cancel its query by another connection
+			return nil, err
+		}
 		dctx, cancel := context.WithCancel(dctx)
 		defer cancel()
 		defer context.AfterFunc(ctx, cancel)()

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	store "avalo.app/gantry/internal/blob"
 	"avalo.app/gantry/internal/media"
@@ -143,6 +144,36 @@ func TestConformance(t *testing.T) {
 				t.Errorf("the canary stays: %d objects", len(b.objects))
 			}
 		})
+	}
+}
+
+// A canary is used by one measurement at a time: two would read each other's.
+func TestOneAtATime(t *testing.T) {
+	b := newBucket()
+	p, err := blob.New(blob.Config{Bucket: b, Canary: "canary"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Set(t, probetest.Hanging)
+	first, end := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		_, err := p.Probe(first)
+		ended <- err
+	}()
+	<-b.Reached()
+	b.Set(t, probetest.Healthy)
+	second, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := p.Probe(second); !errors.Is(err, context.DeadlineExceeded) || err.Error() != "wait for the measurement before: timed out" {
+		t.Errorf("beside another: %v", err)
+	}
+	end()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first: %v", err)
+	}
+	if _, err := p.Probe(t.Context()); err != nil {
+		t.Errorf("after it: %v", err)
 	}
 }
 

@@ -59,6 +59,25 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// Whatever answers, nothing of it is repeated but its two numbers.
+func FuzzVersion(f *testing.F) {
+	f.Add("ClamAV 1.4.3/27792/Wed Oct 14 09:53:21 2026", "key")
+	f.Add("ClamAV 1//", "x")
+	f.Fuzz(func(t *testing.T, answer, part string) {
+		if len(part) < 8 || strings.Contains("VERSION: the answer is not clamd's answers VERSION the signatures are old: check freshclam", part) {
+			return
+		}
+		p, err := clamd.New(clamd.Config{Daemon: says(answer + part)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := p.Probe(t.Context())
+		if err != nil && strings.Contains(err.Error(), part) || strings.Contains(r.Message, part) {
+			t.Errorf("%q: %+v, %v", answer+part, r, err)
+		}
+	})
+}
+
 func TestConfig(t *testing.T) {
 	for _, cfg := range []clamd.Config{{}, {Daemon: says(""), StaleDays: -1}} {
 		if _, err := clamd.New(cfg); err == nil {

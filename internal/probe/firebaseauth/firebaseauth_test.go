@@ -77,6 +77,10 @@ func TestAnswers(t *testing.T) {
 		{"one that is restricted", "other", refuse(403, "blocked"), false, "answers 403; check the API key"},
 		{"a limit", "", refuse(429, "slow down"), true, ""},
 		{"a failure", "", refuse(503, "down"), false, "answers 503"},
+		{"JSON of something else", "", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = fmt.Fprintf(w, `{"detail":%q}`, probetest.Secret)
+		}, false, "400 with an answer that is not"},
 		{"a page", "", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, probetest.Secret) }, false, "200 with an answer that is not"},
 	} {
 		s := serve(t, tt.token)

@@ -69,9 +69,6 @@ func (p *prober) Probe(ctx context.Context) (health.Reading, error) {
 	conf := p.conf.Copy()
 	dial := probe.Dial(ctx, p.dialer)
 	conf.DialFunc = func(dctx context.Context, network, addr string) (net.Conn, error) {
-		if ctx.Err() != nil { // pgconn would cancel the query by a connection more
-			return nil, ctx.Err()
-		}
 		if network == "unix" && p.sockets {
 			c, err := new(net.Dialer).DialContext(dctx, network, addr)
 			if err != nil {

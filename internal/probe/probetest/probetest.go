@@ -39,6 +39,9 @@ type Kind struct {
 	Dependency Dependency
 	// Modes are the faults that can befall the dependency; nil: all.
 	Modes []Mode
+	// Shared says that the client is not the prober's own: it may keep idle
+	// connections, which end when the server ends them.
+	Shared bool
 }
 
 const (
@@ -55,10 +58,11 @@ func Run(t *testing.T, k Kind) {
 	k.Dependency.Set(t, Healthy)
 	t.Run("healthy", k.healthy)
 	t.Run("concurrent", k.concurrent)
+	t.Run("ended", k.ended)
 	for _, m := range k.Modes {
 		t.Run(string(m), func(t *testing.T) {
 			k.Dependency.Set(t, m)
-			left := k.baseline()
+			left := k.baseline(m)
 			switch m {
 			case Hanging, Stalling:
 				k.cancelled(t, m)
@@ -74,11 +78,15 @@ func Run(t *testing.T, k Kind) {
 	}
 }
 
-// baseline returns a check that nothing is left of what began since.
-func (k Kind) baseline() func(testing.TB) {
+// baseline returns a check that nothing is left of what began since, in a
+// mode.
+func (k Kind) baseline(m Mode) func(testing.TB) {
 	before := runtime.NumGoroutine()
 	return func(t testing.TB) {
 		t.Helper()
+		if k.Shared {
+			k.Dependency.Set(t, m) // ends what is idle
+		}
 		until(t, func() string {
 			n, open := runtime.NumGoroutine(), k.Dependency.Open()
 			if n <= before && open == 0 {
@@ -107,7 +115,7 @@ func until(t testing.TB, wrong func() string) {
 }
 
 func (k Kind) healthy(t *testing.T) {
-	left := k.baseline()
+	left := k.baseline(Healthy)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	r, err := k.Prober.Probe(ctx)
@@ -153,7 +161,7 @@ func checkError(t testing.TB, err error) {
 }
 
 func (k Kind) concurrent(t *testing.T) {
-	left := k.baseline()
+	left := k.baseline(Healthy)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var all sync.WaitGroup
@@ -165,6 +173,18 @@ func (k Kind) concurrent(t *testing.T) {
 		})
 	}
 	all.Wait()
+	left(t)
+}
+
+// ended begins a measurement whose time is over.
+func (k Kind) ended(t *testing.T) {
+	left := k.baseline(Healthy)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := k.Prober.Probe(ctx)
+	if checkError(t, err); !errors.Is(err, context.Canceled) {
+		t.Errorf("ended before it began: %v", err)
+	}
 	left(t)
 }
 

@@ -1,8 +1,12 @@
 package redis_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"io"
 	"net"
+	"net/http/httptest"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -50,6 +54,36 @@ func TestConformance(t *testing.T) {
 		t.Fatal(err)
 	}
 	probetest.Run(t, probetest.Kind{Prober: p, Dependency: line})
+}
+
+// With TLS, in front of the same server.
+func TestTLS(t *testing.T) {
+	addr := start(t)
+	ca := httptest.NewTLSServer(nil) // its certificate is for example.com and 127.0.0.1
+	t.Cleanup(ca.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.Certificate())
+	line := probetest.Serve(t, func(c net.Conn) {
+		s, err := net.Dial("tcp", addr)
+		if err != nil {
+			return
+		}
+		defer s.Close()
+		c = tls.Server(c, &tls.Config{Certificates: ca.TLS.Certificates, MinVersion: tls.VersionTLS12})
+		go func() { _, _ = io.Copy(c, s) }()
+		_, _ = io.Copy(s, c)
+	})
+	p, err := redis.New(redis.Config{URL: "rediss://:" + probetest.Secret + "@" + line.Addr(), TLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	probetest.Run(t, probetest.Kind{Prober: p, Dependency: line})
+	if p, err = redis.New(redis.Config{URL: "rediss://" + line.Addr()}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Probe(t.Context()); err == nil || err.Error() != "connect: the certificate is signed by an authority that is not trusted here" {
+		t.Errorf("an authority that is not trusted: %v", err)
+	}
 }
 
 func TestRefusals(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"avalo.app/gantry/internal/probe/probetest"
 	"avalo.app/gantry/internal/probe/sqlite"
@@ -126,6 +127,30 @@ func TestMissing(t *testing.T) {
 	}
 	if _, err := p.Probe(t.Context()); err != nil {
 		t.Errorf("there now: %v", err)
+	}
+}
+
+// A lock that ends in time is waited for.
+func TestWaits(t *testing.T) {
+	f := newFile(t)
+	p, err := sqlite.New(sqlite.Config{Path: f.path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Set(t, probetest.Hanging)
+	ended := make(chan error)
+	go func() {
+		_, err := p.Probe(t.Context())
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		t.Errorf("while locked: %v", err)
+	case <-time.After(50 * time.Millisecond):
+		f.Set(t, probetest.Healthy)
+		if err := <-ended; err != nil {
+			t.Errorf("once unlocked: %v", err)
+		}
 	}
 }
 

@@ -23,7 +23,12 @@ type Config struct {
 	Private bool
 }
 
-type prober struct{ client *stripe.Client }
+// prober calls the backend: stripe.Client would link every service that Stripe
+// has, ten megabytes of them.
+type prober struct {
+	key     string
+	backend stripe.Backend
+}
 
 // New returns a prober. It makes no request.
 func New(cfg Config) (health.Prober, error) {
@@ -41,16 +46,17 @@ func New(cfg Config) (health.Prober, error) {
 		return nil, probe.Invalid("stripe", "base_url", "must have no user and no query")
 	}
 	none := int64(0) // the monitor measures again in its own time
-	return &prober{stripe.NewClient(cfg.Key, stripe.WithBackends(stripe.NewBackendsWithConfig(&stripe.BackendConfig{
+	return &prober{cfg.Key, stripe.GetBackendWithConfig(stripe.APIBackend, &stripe.BackendConfig{
 		URL: &cfg.BaseURL, HTTPClient: probe.Client(egress.Options{Private: cfg.Private}, u),
 		MaxNetworkRetries: &none, EnableTelemetry: new(false), LeveledLogger: &stripe.LeveledLogger{Level: stripe.LevelNull},
-	})))}, nil
+	})}, nil
 }
 
 // Probe implements health.Prober.
 func (p *prober) Probe(ctx context.Context) (health.Reading, error) {
-	b, err := p.client.V1Balance.Retrieve(ctx, &stripe.BalanceRetrieveParams{})
-	if err != nil {
+	var b stripe.Balance
+	params := &stripe.BalanceRetrieveParams{Params: stripe.Params{Context: ctx}}
+	if err := p.backend.Call(http.MethodGet, "/v1/balance", p.key, params, &b); err != nil {
 		return health.Reading{}, fail(ctx, err)
 	}
 	if b.Object != "balance" {
