@@ -2,9 +2,14 @@ package interop_test
 
 import (
 	"encoding/base64"
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
+
+	"avalo.app/gantry/api"
+	"avalo.app/gantry/internal/gantrytest"
 )
 
 // startAzure starts Azurite, Microsoft's own emulator, which verifies shared
@@ -29,6 +34,17 @@ func startAzure(t *testing.T) bucket {
 	}
 	return bucket{
 		url: "azblob://uploads?protocol=http&localemu=true&domain=" + addr,
-		env: map[string]string{"AZURE_STORAGE_ACCOUNT": account, "AZURE_STORAGE_KEY": key},
+		env: map[string]string{"AZURE_STORAGE_ACCOUNT": account, "AZURE_STORAGE_KEY": key}, addr: addr,
+	}
+}
+
+// TestPresignAzureWithoutKey: an account that Gantry holds a shared access
+// signature for, and not the key, cannot presign, which no retry changes.
+func TestPresignAzureWithoutKey(t *testing.T) {
+	p := gantrytest.Start(t, gantrytest.Options{Binary: binary, Config: "media: {bucket: \"azblob://uploads?protocol=http&domain=127.0.0.1:1\"}\n",
+		Env: map[string]string{"AZURE_STORAGE_ACCOUNT": "gantry", "AZURE_STORAGE_SAS_TOKEN": "sig=x", "AZURE_STORAGE_PROTOCOL": "http", "AZURE_STORAGE_DOMAIN": "127.0.0.1:1"}})
+	a := p.Do(t, "POST", "/v1/media/uploads/presign", api.MediaMetadata{Filename: "photo.jpg", MIMEType: "image/jpeg", Size: 1000, UserID: "ann"})
+	if a.Status != http.StatusConflict || !strings.Contains(string(a.Body), "AZURE_STORAGE_KEY") {
+		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }

@@ -19,9 +19,10 @@ import (
 
 // bucket is a bucket of a provider, whose server runs as a process of its own.
 type bucket struct {
-	url string            // for media.bucket
-	env map[string]string // of its clients
-	dir string            // what lies in it; "": only the provider's API tells
+	url  string            // for media.bucket
+	env  map[string]string // of its clients
+	dir  string            // what lies in it; "": only the provider's API tells
+	addr string            // of the server
 }
 
 // provider is how a bucket of its kind is started, and what its presigned URLs

@@ -31,5 +31,5 @@ func startGCS(t *testing.T) bucket {
 	}
 	addr := address(t, start(t, nil, gcsserver, public))
 	q := url.Values{"access_id": {"gantry@example.iam.gserviceaccount.com"}, "private_key_path": {private}}
-	return bucket{url: "gs://uploads?" + q.Encode(), env: map[string]string{"STORAGE_EMULATOR_HOST": addr}}
+	return bucket{url: "gs://uploads?" + q.Encode(), env: map[string]string{"STORAGE_EMULATOR_HOST": addr}, addr: addr}
 }

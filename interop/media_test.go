@@ -322,7 +322,20 @@ func uploadTo(t *testing.T, _ provider, u uploads) {
 
 func TestBucket(t *testing.T) {
 	for _, p := range providers() {
-		t.Run(p.name, func(t *testing.T) { mediabuckettest.Run(t, p.start(t).open(t)) })
+		t.Run(p.name, func(t *testing.T) {
+			b := p.start(t).open(t)
+			mediabuckettest.Run(t, b)
+			if err := b.Put(t.Context(), "media/x", "image/jpeg", strings.NewReader("x")); err != nil {
+				t.Fatal(err)
+			}
+			r, o, err := b.Open(t.Context(), "media/x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Close(); err != nil || o.Version == "" {
+				t.Errorf("no version is told: %+v %v", o, err)
+			}
+		})
 	}
 }
 

@@ -22,7 +22,7 @@ func startS3(t *testing.T) bucket {
 	root, meta := t.TempDir(), t.TempDir()
 	b := bucket{
 		url: "s3://uploads?region=us-east-1&use_path_style=true&endpoint=http://" + addr, dir: filepath.Join(root, "uploads"),
-		env: map[string]string{"AWS_ACCESS_KEY_ID": "gantry", "AWS_SECRET_ACCESS_KEY": "not-a-secret-of-anyone", "AWS_EC2_METADATA_DISABLED": "true"},
+		env: map[string]string{"AWS_ACCESS_KEY_ID": "gantry", "AWS_SECRET_ACCESS_KEY": "not-a-secret-of-anyone", "AWS_EC2_METADATA_DISABLED": "true"}, addr: addr,
 	}
 	if err := os.Mkdir(b.dir, 0o755); err != nil {
 		t.Fatal(err)
