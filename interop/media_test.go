@@ -297,11 +297,13 @@ func presignedLies(t *testing.T, by provider, u uploads) {
 
 // TestUploadTo: what goes through Gantry lands in the bucket, also in many
 // parts; deleting takes it away.
-func TestUploadTo(t *testing.T) { each(t, uploadTo) }
+func TestUploadTo(t *testing.T) {
+	files := map[string][]byte{"small": picture(40), "large": picture(2400)}
+	each(t, func(t *testing.T, _ provider, u uploads) { uploadTo(t, u, files) })
+}
 
-func uploadTo(t *testing.T, _ provider, u uploads) {
-	for name, side := range map[string]int{"small": 40, "large": 2400} {
-		file := picture(side)
+func uploadTo(t *testing.T, u uploads, files map[string][]byte) {
+	for name, file := range files {
 		a := u.Do(t, "POST", fmt.Sprintf("/v1/media/uploads?userId=%s&filename=a.jpg", name), string(file), "Content-Type", "image/jpeg")
 		if a.Status != http.StatusCreated {
 			t.Fatalf("%s, %d bytes: %d %s", name, len(file), a.Status, a.Body)
