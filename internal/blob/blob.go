@@ -7,12 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"time"
+	"strconv"
 
+	"cloud.google.com/go/storage"
+	azblob "github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"gocloud.dev/blob"
 	_ "gocloud.dev/blob/azureblob" // azblob://
@@ -20,6 +24,7 @@ import (
 	_ "gocloud.dev/blob/gcsblob"   // gs://
 	_ "gocloud.dev/blob/s3blob"    // s3://
 	"gocloud.dev/gcerrors"
+	"google.golang.org/api/googleapi"
 
 	"avalo.app/gantry/internal/fault"
 	"avalo.app/gantry/internal/media"
@@ -72,7 +77,14 @@ func (b *Bucket) Close() error { return b.b.Close() }
 func (b *Bucket) Put(ctx context.Context, key, mime string, r io.Reader) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w, err := b.b.NewWriter(ctx, key, &blob.WriterOptions{ContentType: mime})
+	o := &blob.WriterOptions{ContentType: mime}
+	if b.url.Scheme == "azblob" {
+		// Its writer may panic when it is closed after its context ended: the
+		// driver (gocloud.dev v0.47) clears a pipe that Close still uses. Upload
+		// has no pipe, and commits no block of a reader that failed.
+		return coded("blob.Put", b.b.Upload(ctx, key, r, o))
+	}
+	w, err := b.b.NewWriter(ctx, key, o)
 	if err != nil {
 		return coded("blob.Put", err)
 	}
@@ -110,13 +122,32 @@ func (b *Bucket) Open(ctx context.Context, key string) (io.ReadCloser, media.Blo
 	if err != nil {
 		return nil, media.Blob{}, coded("blob.Open", err)
 	}
-	return r, media.Blob{Key: key, Size: r.Size(), At: r.ModTime()}, nil
+	return r, media.Blob{Key: key, Size: r.Size(), Version: version(r), At: r.ModTime()}, nil
+}
+
+// version names the bytes that a reader reads: their ETag, or their generation
+// at Google. A local directory tells nothing.
+func version(r *blob.Reader) string {
+	var (
+		amazon s3.GetObjectOutput
+		google *storage.Reader
+		azure  azblob.DownloadStreamResponse
+	)
+	switch {
+	case r.As(&amazon) && amazon.ETag != nil:
+		return *amazon.ETag
+	case r.As(&google):
+		return strconv.FormatInt(google.Attrs.Generation, 10)
+	case r.As(&azure) && azure.ETag != nil:
+		return string(*azure.ETag)
+	}
+	return ""
 }
 
 // Delete implements media.Bucket.
 func (b *Bucket) Delete(ctx context.Context, key string) error {
 	err := b.b.Delete(ctx, key)
-	if gcerrors.Code(err) == gcerrors.NotFound {
+	if err != nil && missing(err) {
 		return nil
 	}
 	return coded("blob.Delete", err)
@@ -139,53 +170,37 @@ func (b *Bucket) List(ctx context.Context, prefix string, fn func(media.Blob) er
 	}
 }
 
-// Presign implements media.Bucket. The signature of S3 binds type, length and
-// If-None-Match, so that the bucket itself refuses another PUT while the first
-// lies there. Google's binds the type and Azure's nothing: what arrives is
-// judged by Verify all the same.
-func (b *Bucket) Presign(ctx context.Context, key, mime string, size int64, ttl time.Duration) (string, map[string]string, error) {
-	var client *s3.Client
-	if b.b.As(&client) {
-		return b.presignS3(ctx, client, key, mime, size, ttl)
-	}
-	headers := map[string]string{"Content-Type": mime}
-	o := &blob.SignedURLOptions{Method: http.MethodPut, Expiry: ttl, ContentType: mime}
-	if b.url.Scheme == "azblob" {
-		o.ContentType = "" // which its driver cannot bind
-		headers["x-ms-blob-type"] = "BlockBlob"
-	}
-	signed, err := b.b.SignedURL(ctx, key, o)
-	if gcerrors.Code(err) == gcerrors.Unimplemented {
-		return "", nil, fault.New(fault.Conflict, "blob.Presign", "this bucket cannot be written to by others: a local directory takes uploads through POST /v1/media/uploads")
-	}
-	return signed, headers, coded("blob.Presign", err)
-}
-
-// presignS3 asks the SDK: gocloud.dev's signatures leave out the type.
-func (b *Bucket) presignS3(ctx context.Context, client *s3.Client, key, mime string, size int64, ttl time.Duration) (string, map[string]string, error) {
-	bucket, key := b.url.Host, b.url.Query().Get("prefix")+key
-	req, err := s3.NewPresignClient(client, s3.WithPresignExpires(ttl)).PresignPutObject(ctx, &s3.PutObjectInput{
-		Bucket: &bucket, Key: &key, ContentType: &mime, ContentLength: &size, IfNoneMatch: new("*"),
-	})
-	if err != nil {
-		return "", nil, coded("blob.Presign", err)
-	}
-	headers := map[string]string{}
-	for name := range req.SignedHeader {
-		if name != "Host" { // every client sends it
-			headers[name] = req.SignedHeader.Get(name)
-		}
-	}
-	return req.URL, headers, nil
-}
-
 // coded gives an error of the bucket its code.
 func coded(op string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case gcerrors.Code(err) == gcerrors.NotFound:
+	case missing(err):
 		return &fault.Error{Code: fault.NotFound, Op: op, Msg: "there is no such object", Err: err}
 	}
 	return &fault.Error{Code: fault.ServiceDegraded, Op: op, Msg: "the bucket does not answer now: try again in a moment", Err: err}
+}
+
+// missing reports whether the bucket said that it holds no such object. The
+// drivers say NotFound also of Google's 403, of a bucket that is gone and of a
+// host whose name does not resolve: a Delete that believed them would leave
+// the object there and call it deleted.
+func missing(err error) bool {
+	if gcerrors.Code(err) != gcerrors.NotFound {
+		return false
+	}
+	var (
+		dns    *net.DNSError
+		google *googleapi.Error
+		amazon interface{ ErrorCode() string }
+	)
+	switch {
+	case errors.As(err, &dns), errors.Is(err, storage.ErrBucketNotExist), bloberror.HasCode(err, bloberror.ContainerNotFound):
+		return false
+	case errors.As(err, &google):
+		return google.Code == http.StatusNotFound
+	case errors.As(err, &amazon):
+		return amazon.ErrorCode() != "NoSuchBucket"
+	}
+	return true
 }

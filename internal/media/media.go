@@ -123,7 +123,7 @@ type RefusalFilter struct {
 type Blob struct {
 	Key     string
 	Size    int64
-	Version string // of the bytes, as far as the bucket tells: an ETag
+	Version string // of the bytes, as far as Open can tell: an ETag or a generation
 	At      time.Time
 }
 
@@ -145,8 +145,9 @@ type Bucket interface {
 	List(ctx context.Context, prefix string, fn func(Blob) error) error
 
 	// Presign returns a URL that accepts one PUT of exactly this type and size
-	// until ttl is over, and the headers that the PUT must send. CONFLICT if
-	// the bucket cannot do that.
+	// until ttl is over, as far as the provider binds them, and the headers that
+	// the PUT must send. No provider accepts a second PUT while the first lies
+	// there. CONFLICT if the bucket cannot do that.
 	Presign(ctx context.Context, key, mime string, size int64, ttl time.Duration) (url string, headers map[string]string, err error)
 }
 

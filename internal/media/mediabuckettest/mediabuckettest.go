@@ -28,7 +28,7 @@ func Run(t *testing.T, b media.Bucket) {
 		fn   func(*testing.T, media.Bucket)
 	}{
 		{"put and open", putAndOpen}, {"missing", missing}, {"interrupted put", interrupted}, {"list", list},
-		{"away key", awayKey}, {"at once", atOnce}, {"read while written", readWhileWritten},
+		{"away key", awayKey}, {"at once", atOnce}, {"read while written", readWhileWritten}, {"versions", versions}, {"given up", givenUp},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.fn(t, b) })
 		for key := range contents(t, b, "") {
@@ -213,3 +213,44 @@ func readWhileWritten(t *testing.T, b media.Bucket) {
 		t.Error("a reader was given bytes of two versions")
 	}
 }
+
+// versions: what a bucket calls a version changes with the bytes, and not
+// without a change.
+func versions(t *testing.T, b media.Bucket) {
+	open := func() string {
+		r, o, err := b.Open(t.Context(), "media/v")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Close()
+		return o.Version
+	}
+	put(t, b, "media/v", []byte("first"))
+	first, again := open(), open()
+	put(t, b, "media/v", []byte("other"))
+	if other := open(); first != again || first == other && first != "" {
+		t.Errorf("versions %q, %q, and %q of other bytes", first, again, other)
+	}
+}
+
+// givenUp: a caller that goes while its bytes are on the way leaves no object,
+// wherever it is caught.
+func givenUp(t *testing.T, b media.Bucket) {
+	for _, n := range []int{0, 1, 100_000, 5 << 20, 17 << 20} {
+		ctx, cancel := context.WithCancel(t.Context())
+		r := io.MultiReader(bytes.NewReader(data(n, 5)), readerFunc(func([]byte) (int, error) {
+			cancel()
+			return 0, context.Canceled
+		}))
+		if err := b.Put(ctx, "media/new", "image/jpeg", r); err == nil {
+			t.Errorf("gone after %d bytes: no error", n)
+		}
+	}
+	if got := contents(t, b, ""); len(got) != 0 {
+		t.Errorf("there are %v", got)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
