@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -55,8 +57,7 @@ func Open(ctx context.Context, bucket string) (*Bucket, error) {
 			return nil, err
 		}
 		q := u.Query()
-		q.Set("metadata", "skip")   // keys carry all that is needed
-		q.Set("no_tmp_dir", "true") // a rename within one file system
+		q.Set("metadata", "skip") // keys carry all that is needed
 		u.RawQuery = q.Encode()
 	}
 	if out.b, err = blob.OpenBucket(ctx, u.String()); err != nil {
@@ -68,47 +69,11 @@ func Open(ctx context.Context, bucket string) (*Bucket, error) {
 // Close releases the bucket.
 func (b *Bucket) Close() error { return b.b.Close() }
 
-// Put implements media.Bucket.
-func (b *Bucket) Put(ctx context.Context, key, mime string, r io.Reader) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	w, err := b.b.NewWriter(ctx, key, &blob.WriterOptions{ContentType: mime})
-	if err != nil {
-		return coded("blob.Put", err)
-	}
-	if _, err := io.Copy(w, r); err != nil {
-		cancel() // closing then gives the object up
-		return coded("blob.Put", errors.Join(err, w.Close()))
-	}
-	if err := w.Close(); err != nil {
-		return coded("blob.Put", err)
-	}
-	return b.sync(key)
-}
-
-// sync makes a local object durable, which the driver does not.
-func (b *Bucket) sync(key string) error {
-	if b.dir == "" {
-		return nil
-	}
-	path := filepath.Join(b.dir, filepath.FromSlash(key))
-	for p := path; len(p) >= len(b.dir); p = filepath.Dir(p) {
-		f, err := os.Open(p)
-		if err != nil {
-			return coded("blob.Put", err)
-		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
-			return coded("blob.Put", err)
-		}
-	}
-	return nil
-}
-
 // Open implements media.Bucket.
 func (b *Bucket) Open(ctx context.Context, key string) (io.ReadCloser, media.Blob, error) {
 	r, err := b.b.NewReader(ctx, key, nil)
 	if err != nil {
-		return nil, media.Blob{}, coded("blob.Open", err)
+		return nil, media.Blob{}, coded("blob.Open", key, err)
 	}
 	return r, media.Blob{Key: key, Size: r.Size(), At: r.ModTime()}, nil
 }
@@ -119,7 +84,7 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 	if gcerrors.Code(err) == gcerrors.NotFound {
 		return nil
 	}
-	return coded("blob.Delete", err)
+	return coded("blob.Delete", key, err)
 }
 
 // List implements media.Bucket.
@@ -131,7 +96,7 @@ func (b *Bucket) List(ctx context.Context, prefix string, fn func(media.Blob) er
 			return nil
 		}
 		if err != nil {
-			return coded("blob.List", err)
+			return coded("blob.List", prefix, err)
 		}
 		if err := fn(media.Blob{Key: o.Key, Size: o.Size, At: o.ModTime}); err != nil {
 			return err
@@ -158,17 +123,17 @@ func (b *Bucket) Presign(ctx context.Context, key, mime string, size int64, ttl 
 	if gcerrors.Code(err) == gcerrors.Unimplemented {
 		return "", nil, fault.New(fault.Conflict, "blob.Presign", "this bucket cannot be written to by others: a local directory takes uploads through POST /v1/media/uploads")
 	}
-	return signed, headers, coded("blob.Presign", err)
+	return signed, headers, coded("blob.Presign", key, err)
 }
 
 // presignS3 asks the SDK: gocloud.dev's signatures leave out the type.
 func (b *Bucket) presignS3(ctx context.Context, client *s3.Client, key, mime string, size int64, ttl time.Duration) (string, map[string]string, error) {
-	bucket, key := b.url.Host, b.url.Query().Get("prefix")+key
+	bucket, key := b.s3Name(key)
 	req, err := s3.NewPresignClient(client, s3.WithPresignExpires(ttl)).PresignPutObject(ctx, &s3.PutObjectInput{
 		Bucket: &bucket, Key: &key, ContentType: &mime, ContentLength: &size, IfNoneMatch: new("*"),
 	})
 	if err != nil {
-		return "", nil, coded("blob.Presign", err)
+		return "", nil, coded("blob.Presign", key, err)
 	}
 	headers := map[string]string{}
 	for name := range req.SignedHeader {
@@ -179,13 +144,39 @@ func (b *Bucket) presignS3(ctx context.Context, client *s3.Client, key, mime str
 	return req.URL, headers, nil
 }
 
-// coded gives an error of the bucket its code.
-func coded(op string, err error) error {
+// s3Name is the bucket of the URL, and a key with the URL's prefix.
+func (b *Bucket) s3Name(key string) (string, string) {
+	return b.url.Host, b.url.Query().Get("prefix") + key
+}
+
+// coded gives an error of the bucket its code. Keys name people, and errors
+// are logged: the key is cut out of the text.
+func coded(op, key string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case gcerrors.Code(err) == gcerrors.NotFound:
-		return &fault.Error{Code: fault.NotFound, Op: op, Msg: "there is no such object", Err: err}
+		return &fault.Error{Code: fault.NotFound, Op: op, Msg: "there is no such object", Err: keyless{err, key}}
 	}
-	return &fault.Error{Code: fault.ServiceDegraded, Op: op, Msg: "the bucket does not answer now: try again in a moment", Err: err}
+	return &fault.Error{Code: fault.ServiceDegraded, Op: op, Msg: "the bucket does not answer now: try again in a moment", Err: keyless{err, key}}
 }
+
+// keyless is an error without the key of its object.
+type keyless struct {
+	error
+	key string
+}
+
+func (k keyless) Error() string {
+	if k.key == "" {
+		return k.error.Error()
+	}
+	// A driver may name the object's folder, or a file beside it.
+	text := strings.ReplaceAll(k.error.Error(), k.key, "KEY")
+	if folder := path.Dir(k.key); folder != "." {
+		text = strings.ReplaceAll(text, folder, "KEY")
+	}
+	return text
+}
+
+func (k keyless) Unwrap() error { return k.error }
