@@ -268,6 +268,17 @@ func TestUploadToS3(t *testing.T) {
 	}
 }
 
+// TestUploadMemoryS3: on their way into the bucket, too, uploads take memory
+// that does not grow with the files.
+func TestUploadMemoryS3(t *testing.T) {
+	n, size := 6, 20<<20
+	if os.Getenv("GANTRY_ACCEPT") != "" {
+		n, size = 50, 100<<20-4096
+	}
+	film := mediatest.MovieFile{Brands: []string{"isom", "avc1", "mp41"}, Video: true, Audio: true, MoovLast: true, Before: mediatest.Box("free", make([]byte, size))}.Bytes()
+	startUploads(t).UploadMemory(t, n, film)
+}
+
 func TestBucketS3(t *testing.T) {
 	s3 := startS3(t)
 	for k, v := range s3.env {

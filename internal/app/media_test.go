@@ -315,3 +315,26 @@ func TestUploadLimit(t *testing.T) {
 		t.Errorf("%d %s", status, answer)
 	}
 }
+
+// TestUploadKeyFree: an upload that the bucket did not take has had no
+// effect: its Idempotency-Key is free for the next attempt.
+func TestUploadKeyFree(t *testing.T) {
+	s, dir := startMedia(t)
+	jpeg := mediatest.JPEG(mediatest.Picture(64, 48))
+	block := filepath.Join(dir, "media", "media") // a file where a folder belongs
+	if err := os.WriteFile(block, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, out := s.send(t, uploads, "alice", "a.jpg", "image/jpeg", bytes.NewReader(jpeg), "Idempotency-Key", "k1"); status != 503 {
+		t.Errorf("into a bucket that is away: %d %s", status, out.Code)
+	}
+	if err := os.Remove(block); err != nil {
+		t.Fatal(err)
+	}
+	if status, out := s.send(t, uploads, "alice", "a.jpg", "image/jpeg", bytes.NewReader(jpeg), "Idempotency-Key", "k1"); status != 201 {
+		t.Errorf("again: %d %s", status, out.Code)
+	}
+	if len(files(t, dir, "spool")) != 0 || len(files(t, dir, "media")) != 1 {
+		t.Errorf("left behind: %v %v", files(t, dir, "spool"), files(t, dir, "media"))
+	}
+}
