@@ -64,28 +64,42 @@ func (l *later) len(now time.Time) int {
 // VerifyAway judges what hosts put into quarantine while Gantry was away. It
 // deletes nothing that was not judged.
 func (s *Service) VerifyAway(ctx context.Context) error {
-	var keys []Blob
-	err := s.o.Bucket.List(ctx, QuarantineAway, func(b Blob) error {
-		_, _, _, ours := parseAway(b.Key) // somebody else's object is left alone
-		if now := s.o.Now(); ours && now.Sub(b.At) > awayAge && s.later.due(b.Key, now) {
-			keys = append(keys, b)
+	var errs []error
+	for judged := map[string]bool{}; ; {
+		batch, err := s.awayBatch(ctx, judged)
+		if err != nil {
+			return errors.Join(append(errs, err)...)
 		}
-		if len(keys) == sweepBatch {
+		for _, b := range batch {
+			judged[b.Key] = true
+			if err := s.verifyAway(ctx, b); err != nil {
+				s.later.put(b.Key, s.o.Now().Add(retryAge))
+				errs = append(errs, err)
+			}
+		}
+		if len(batch) < sweepBatch || ctx.Err() != nil {
+			return errors.Join(errs...)
+		}
+	}
+}
+
+// awayBatch finds some of what waits for its turn.
+func (s *Service) awayBatch(ctx context.Context, judged map[string]bool) (batch []Blob, err error) {
+	now := s.o.Now()
+	err = s.o.Bucket.List(ctx, QuarantineAway, func(b Blob) error {
+		_, _, _, ours := parseAway(b.Key) // somebody else's object is left alone
+		if ours && !judged[b.Key] && now.Sub(b.At) > awayAge && s.later.due(b.Key, now) {
+			batch = append(batch, b)
+		}
+		if len(batch) == sweepBatch {
 			return io.EOF
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
+	if errors.Is(err, io.EOF) {
+		err = nil
 	}
-	var errs []error
-	for _, b := range keys {
-		if err := s.verifyAway(ctx, b); err != nil {
-			s.later.put(b.Key, s.o.Now().Add(retryAge))
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
+	return batch, err
 }
 
 func (s *Service) verifyAway(ctx context.Context, b Blob) error {
