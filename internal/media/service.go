@@ -265,7 +265,7 @@ func (s *Service) note(ctx context.Context, owner, flow string, d Declared, v Ve
 
 func (s *Service) refusal(owner, flow string, d Declared, v Verdict, err error) Refusal {
 	r := Refusal{ID: NewID(), At: s.o.Now().UTC().Truncate(time.Microsecond), OwnerHash: s.OwnerHash(owner), Flow: flow, Code: fault.CodeOf(err),
-		Declared: CanonicalMIME(d.MIME), Detected: v.MIME}
+		Declared: shown(CanonicalMIME(d.MIME)), Detected: v.MIME}
 	if d.Ref != "" {
 		r.ID = d.Ref
 	}
