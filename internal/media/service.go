@@ -108,16 +108,38 @@ func (s *Service) Inspect(ctx context.Context, owner string, d Declared, r io.Re
 func (s *Service) receive(ctx context.Context, d Declared, r io.Reader) (*Received, error) {
 	f, err := os.CreateTemp(s.o.Spool, "up-")
 	if err != nil {
-		return &Received{}, &fault.Error{Code: fault.ServiceDegraded, Op: opUpload, Err: err, Msg: "there is no room for uploads now: try again in a moment"}
+		return &Received{}, noRoom(err)
 	}
-	got := &Received{s: s, file: f, Scanned: Unscanned}
-	if got.Verdict, err = s.o.Inspector.Inspect(ctx, d, r, f); err == nil {
+	got, out := &Received{s: s, file: f, Scanned: Unscanned}, &spooled{f: f}
+	got.Verdict, err = s.o.Inspector.Inspect(ctx, d, r, out)
+	if out.err != nil { // whatever the walker made of it
+		err = noRoom(out.err)
+	}
+	if err == nil {
 		err = got.settle(ctx)
 	}
 	if err != nil {
 		got.Close()
 	}
 	return got, err
+}
+
+func noRoom(err error) error {
+	return &fault.Error{Code: fault.ServiceDegraded, Op: opUpload, Err: err, Msg: "there is no room for uploads now: try again in a moment"}
+}
+
+// spooled remembers that the disk failed: that says nothing about the file.
+type spooled struct {
+	f   *os.File
+	err error
+}
+
+func (s *spooled) Write(b []byte) (int, error) {
+	n, err := s.f.Write(b)
+	if err != nil {
+		s.err = err
+	}
+	return n, err
 }
 
 // settle applies the patches and asks the scanner.
