@@ -80,6 +80,9 @@ func (s *Service) Verify(ctx context.Context, id string) (Upload, error) {
 
 func (s *Service) verify(ctx context.Context, id string) (Upload, error) {
 	u, err := s.o.Store.MediaUpload(ctx, id)
+	if err == nil && u.State == Verified && u.Quarantine != "" {
+		_ = s.o.Bucket.Delete(ctx, u.Quarantine) // a kill may have left it, or another PUT; what fails is swept
+	}
 	if err != nil || u.State == Verified {
 		return u, err
 	}
