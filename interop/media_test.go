@@ -2,18 +2,21 @@ package interop_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"avalo.app/gantry/api"
 	"avalo.app/gantry/internal/gantrytest"
@@ -144,10 +147,10 @@ func presigned(t *testing.T, by provider, u uploads) {
 		t.Errorf("a PUT after verification: %d", status)
 	}
 	again, up2, _ := u.verify(t, p.ID)
-	if diff := cmp.Diff(up, up2); again != http.StatusOK || diff != "" {
+	if diff := gocmp.Diff(up, up2); again != http.StatusOK || diff != "" {
 		t.Errorf("verified again: %d %s", again, diff)
 	}
-	if diff := cmp.Diff([]string{up.Path}, u.keys(t, "media")); diff != "" || !bytes.Equal(u.object(t, up.Path), file) {
+	if diff := gocmp.Diff([]string{up.Path}, u.keys(t, "media")); diff != "" || !bytes.Equal(u.object(t, up.Path), file) {
 		t.Errorf("a PUT after verification reached what is public: %s", diff)
 	}
 	if a := u.Do(t, "GET", "/v1/media/uploads/"+p.ID+"/content", nil); a.Status != http.StatusOK || !bytes.Equal(a.Body, file) {
@@ -279,7 +282,7 @@ func presignedLies(t *testing.T, by provider, u uploads) {
 			if status < 400 || status > 499 || !strings.Contains(body, string(c.want)) {
 				t.Errorf("verify: %d %s, want %s", status, body, c.want)
 			}
-			if diff := cmp.Diff([]api.Code{c.want}, u.refusals(t, name)); diff != "" {
+			if diff := gocmp.Diff([]api.Code{c.want}, u.refusals(t, name)); diff != "" {
 				t.Errorf("the verdict log: %s", diff)
 			}
 			if got := u.keys(t, ""); len(got) != 0 {
@@ -339,6 +342,85 @@ func TestBucket(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestVerifyKilled: killed at any instant of a verification, the upload is
+// verified when it is asked again, with the bytes that were sent, or refused
+// with one entry; the bucket holds what was verified, and nothing else.
+func TestVerifyKilled(t *testing.T) {
+	rounds := 4
+	if os.Getenv("GANTRY_ACCEPT") != "" {
+		rounds = 30
+	}
+	b, dir, key := startS3(t), t.TempDir(), ""
+	start := func() uploads {
+		p := gantrytest.Start(t, gantrytest.Options{Binary: binary, Dir: dir, Config: b.config(), Env: b.env})
+		key = cmp.Or(key, p.Key)
+		p.Key = key
+		return uploads{p, b}
+	}
+	u := start()
+	want, refused := map[string][]byte{}, map[string]bool{}
+	for round := range rounds {
+		good, bad := picture(600+round), picture(600 + round)[:2000]
+		owner := fmt.Sprint("ann", round)
+		ids := map[string][]byte{}
+		for _, file := range [][]byte{good, bad} {
+			p := u.presign(t, owner, len(file))
+			if status := send(t, p, file); status != http.StatusOK {
+				t.Fatalf("the bucket answered the PUT with %d", status)
+			}
+			ids[p.ID] = file
+		}
+		var wg sync.WaitGroup
+		for id := range ids {
+			wg.Go(func() { _, _ = u.Try("POST", "/v1/media/uploads/"+id+"/verify", nil) }) // what came of it, the next question tells
+		}
+		time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond) // the instant of the kill, not a wait for anything
+		u.Kill()
+		wg.Wait()
+		u = start()
+		for id, file := range ids {
+			status, up, body := u.verify(t, id)
+			if len(file) == len(bad) {
+				refused[id] = true
+				if status != http.StatusUnprocessableEntity && status != http.StatusNotFound {
+					t.Errorf("a broken file: %d %s", status, body)
+				}
+				continue
+			}
+			if status != http.StatusOK || up.State != "verified" {
+				t.Fatalf("an honest file: %d %s", status, body)
+			}
+			want[up.Path] = file
+		}
+		if got := u.refusals(t, owner); !slices.Equal(got, []api.Code{api.CodeFileCorrupt}) {
+			t.Errorf("round %d: the verdict log holds %v", round, got)
+		}
+	}
+	if diff := gocmp.Diff(slices.Sorted(maps.Keys(want)), u.keys(t, "media")); diff != "" {
+		t.Errorf("public are others: %s", diff)
+	}
+	for path, file := range want {
+		if !bytes.Equal(u.object(t, path), file) {
+			t.Errorf("%s is not what was sent", path)
+		}
+	}
+	// What a refused upload left there when it was killed, the collector takes.
+	if got := slices.DeleteFunc(u.keys(t, "quarantine"), func(key string) bool { return refused[filepath.Base(key)] }); len(got) != 0 {
+		t.Errorf("quarantine holds %v", got)
+	}
+}
+
+// TestUploadMemory: on their way into a bucket, too, uploads take memory
+// that does not grow with the files.
+func TestUploadMemory(t *testing.T) {
+	n, size := 6, 20<<20
+	if os.Getenv("GANTRY_ACCEPT") != "" {
+		n, size = 50, 100<<20-4096
+	}
+	film := mediatest.MovieFile{Brands: []string{"isom", "avc1", "mp41"}, Video: true, Audio: true, MoovLast: true, Before: mediatest.Box("free", make([]byte, size))}.Bytes()
+	each(t, func(t *testing.T, _ provider, u uploads) { u.UploadMemory(t, n, film) })
 }
 
 // TestAwayS3: what a host put into the bucket while Gantry was away is judged

@@ -63,6 +63,7 @@ type App struct {
 	signups      *launch.Signups
 	guests       *launch.Guests
 	media        *media.Service
+	parts        func(now time.Time) error // removes what a kill left half written in a local bucket
 	tus          *resumable.Dir
 	refusals     *prometheus.CounterVec
 	geo          *geoip.Database // nil: none is configured

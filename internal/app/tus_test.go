@@ -373,14 +373,26 @@ func TestTusExpires(t *testing.T) {
 	t.Error("it is still there after a day")
 }
 
-// TestTusStalled: an upload that stands still is cut after 30 seconds, and
-// keeps what came.
-func TestTusStalled(t *testing.T) {
+// TestUploadStalled: an upload that stands still is cut after 30 seconds with
+// an answer; in one piece nothing of it stays, by tus what came.
+func TestUploadStalled(t *testing.T) {
 	if os.Getenv("GANTRY_ACCEPT") == "" {
 		t.Skip("it stands still for 30 seconds: make accept runs it")
 	}
-	c, _ := startTus(t)
+	c, dir := startTus(t)
 	data := film(200_000)
+	var plain sync.WaitGroup
+	defer plain.Wait()
+	plain.Go(func() {
+		r, w := io.Pipe()
+		go func() { _, _ = w.Write(data[:100_000]) }()
+		if status, out := c.send(t, uploads, "bob", "a.mp4", "video/mp4", r); status != http.StatusBadRequest || out.Code != "INVALID_ARGUMENT" {
+			t.Errorf("in one piece: %d %s", status, out.Code)
+		}
+		if left := files(t, filepath.Dir(dir), "spool"); len(left) != 0 {
+			t.Errorf("the spool holds %v", left)
+		}
+	})
 	at := c.begin(t, "a.mp4", "video/mp4", "alice", len(data))
 	r, w := io.Pipe()
 	go func() { _, _ = w.Write(data[:100_000]) }() // and nothing more

@@ -11,8 +11,10 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"cloud.google.com/go/storage"
 	azblob "github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
@@ -60,8 +62,7 @@ func Open(ctx context.Context, bucket string) (*Bucket, error) {
 			return nil, err
 		}
 		q := u.Query()
-		q.Set("metadata", "skip")   // keys carry all that is needed
-		q.Set("no_tmp_dir", "true") // a rename within one file system
+		q.Set("metadata", "skip") // keys carry all that is needed
 		u.RawQuery = q.Encode()
 	}
 	if out.b, err = blob.OpenBucket(ctx, u.String()); err != nil {
@@ -73,54 +74,11 @@ func Open(ctx context.Context, bucket string) (*Bucket, error) {
 // Close releases the bucket.
 func (b *Bucket) Close() error { return b.b.Close() }
 
-// Put implements media.Bucket.
-func (b *Bucket) Put(ctx context.Context, key, mime string, r io.Reader) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	o := &blob.WriterOptions{ContentType: mime}
-	if b.url.Scheme == "azblob" {
-		// Its writer may panic when it is closed after its context ended: the
-		// driver (gocloud.dev v0.47) clears a pipe that Close still uses. Upload
-		// has no pipe, and commits no block of a reader that failed.
-		return coded("blob.Put", b.b.Upload(ctx, key, r, o))
-	}
-	w, err := b.b.NewWriter(ctx, key, o)
-	if err != nil {
-		return coded("blob.Put", err)
-	}
-	if _, err := io.Copy(w, r); err != nil {
-		cancel() // closing then gives the object up
-		return coded("blob.Put", errors.Join(err, w.Close()))
-	}
-	if err := w.Close(); err != nil {
-		return coded("blob.Put", err)
-	}
-	return b.sync(key)
-}
-
-// sync makes a local object durable, which the driver does not.
-func (b *Bucket) sync(key string) error {
-	if b.dir == "" {
-		return nil
-	}
-	path := filepath.Join(b.dir, filepath.FromSlash(key))
-	for p := path; len(p) >= len(b.dir); p = filepath.Dir(p) {
-		f, err := os.Open(p)
-		if err != nil {
-			return coded("blob.Put", err)
-		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
-			return coded("blob.Put", err)
-		}
-	}
-	return nil
-}
-
 // Open implements media.Bucket.
 func (b *Bucket) Open(ctx context.Context, key string) (io.ReadCloser, media.Blob, error) {
 	r, err := b.b.NewReader(ctx, key, nil)
 	if err != nil {
-		return nil, media.Blob{}, coded("blob.Open", err)
+		return nil, media.Blob{}, coded("blob.Open", key, err)
 	}
 	return r, media.Blob{Key: key, Size: r.Size(), Version: version(r), At: r.ModTime()}, nil
 }
@@ -150,7 +108,7 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 	if err != nil && missing(err) {
 		return nil
 	}
-	return coded("blob.Delete", err)
+	return coded("blob.Delete", key, err)
 }
 
 // List implements media.Bucket.
@@ -162,7 +120,7 @@ func (b *Bucket) List(ctx context.Context, prefix string, fn func(media.Blob) er
 			return nil
 		}
 		if err != nil {
-			return coded("blob.List", err)
+			return coded("blob.List", prefix, err)
 		}
 		if err := fn(media.Blob{Key: o.Key, Size: o.Size, At: o.ModTime}); err != nil {
 			return err
@@ -170,15 +128,16 @@ func (b *Bucket) List(ctx context.Context, prefix string, fn func(media.Blob) er
 	}
 }
 
-// coded gives an error of the bucket its code.
-func coded(op string, err error) error {
+// coded gives an error of the bucket its code. Keys name people, and errors
+// are logged: the key is cut out of the text.
+func coded(op, key string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case missing(err):
-		return &fault.Error{Code: fault.NotFound, Op: op, Msg: "there is no such object", Err: err}
+		return &fault.Error{Code: fault.NotFound, Op: op, Msg: "there is no such object", Err: keyless{err, key}}
 	}
-	return &fault.Error{Code: fault.ServiceDegraded, Op: op, Msg: "the bucket does not answer now: try again in a moment", Err: err}
+	return &fault.Error{Code: fault.ServiceDegraded, Op: op, Msg: "the bucket does not answer now: try again in a moment", Err: keyless{err, key}}
 }
 
 // missing reports whether the bucket said that it holds no such object. The
@@ -204,3 +163,28 @@ func missing(err error) bool {
 	}
 	return true
 }
+
+// s3Name is the bucket of the URL, and a key with the URL's prefix.
+func (b *Bucket) s3Name(key string) (string, string) {
+	return b.url.Host, b.url.Query().Get("prefix") + key
+}
+
+// keyless is an error without the key of its object.
+type keyless struct {
+	error
+	key string
+}
+
+func (k keyless) Error() string {
+	if k.key == "" {
+		return k.error.Error()
+	}
+	// A driver may name the object's folder, or a file beside it.
+	text := strings.ReplaceAll(k.error.Error(), k.key, "KEY")
+	if folder := path.Dir(k.key); folder != "." {
+		text = strings.ReplaceAll(text, folder, "KEY")
+	}
+	return text
+}
+
+func (k keyless) Unwrap() error { return k.error }

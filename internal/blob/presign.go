@@ -41,12 +41,12 @@ func (b *Bucket) presignS3(ctx context.Context, key, mime string, size int64, tt
 	if !b.b.As(&client) {
 		return "", nil, fault.New(fault.Internal, opPresign, "the driver of s3:// hands out no client of S3")
 	}
-	bucket, key := b.url.Host, b.url.Query().Get("prefix")+key
+	bucket, key := b.s3Name(key)
 	req, err := s3.NewPresignClient(client, s3.WithPresignExpires(ttl)).PresignPutObject(ctx, &s3.PutObjectInput{
 		Bucket: &bucket, Key: &key, ContentType: &mime, ContentLength: &size, IfNoneMatch: new("*"),
 	})
 	if err != nil {
-		return "", nil, coded(opPresign, err)
+		return "", nil, coded(opPresign, key, err)
 	}
 	headers := map[string]string{}
 	for name := range req.SignedHeader {
@@ -78,7 +78,7 @@ func (b *Bucket) presignGCS(ctx context.Context, key, mime string, size int64, t
 		return "", nil, &fault.Error{Code: fault.Conflict, Op: opPresign, Err: err, Msg: "no key signs for this bucket: give Gantry a service account's key (GOOGLE_APPLICATION_CREDENTIALS, or access_id and private_key_path in media.bucket), or upload through POST /v1/media/uploads"}
 	}
 	if err != nil {
-		return "", nil, coded(opPresign, err)
+		return "", nil, coded(opPresign, key, err)
 	}
 	return signed, map[string]string{"Content-Type": mime, "X-Goog-Content-Length-Range": length, "X-Goog-If-Generation-Match": "0"}, nil
 }
@@ -101,7 +101,7 @@ func (b *Bucket) presignAzure(ctx context.Context, key, mime string, ttl time.Du
 		return "", nil, &fault.Error{Code: fault.Conflict, Op: opPresign, Err: err, Msg: "no key signs for this bucket: give Gantry the account's key (AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY), or upload through POST /v1/media/uploads"}
 	}
 	if err != nil {
-		return "", nil, coded(opPresign, err)
+		return "", nil, coded(opPresign, key, err)
 	}
 	return signed, map[string]string{"Content-Type": mime, "X-Ms-Blob-Type": "BlockBlob"}, nil
 }
