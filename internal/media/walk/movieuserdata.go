@@ -135,8 +135,10 @@ func (m *meta) list(b box, depth int) error {
 			if saysPlace(p) {
 				return f.blank(b, "location")
 			}
-		case numbered && (slices.Contains(m.places, n) || !m.keyed):
-			return f.inside(b, 0, depth, m.value)
+		case numbered:
+			if _, place := slices.BinarySearch(m.places, n); place || !m.keyed {
+				return f.inside(b, 0, depth, m.value)
+			}
 		}
 		return f.keep(b)
 	})
