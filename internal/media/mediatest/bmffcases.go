@@ -87,6 +87,8 @@ func Pictures() []File {
 		{"heic exif as part gps", "image/heic", "heic", with(func(p *PictureFile) { p.PartOf = true })},
 		{"heic iloc 2 gps", "image/heic", "heic", with(func(p *PictureFile) { p.Version, p.Fields = 2, 8 })},
 		{"heic iloc base gps", "image/heic", "heic", with(func(p *PictureFile) { p.Version, p.Fields = 1, -1 })},
+		{"heic notes gps", "image/heic", "heic", with(func(p *PictureFile) { p.Notes = true })},
+		{"heic notes mdat first gps", "image/heic", "heic", with(func(p *PictureFile) { p.Notes, p.MdatFirst = true, true })},
 		{"heic motion gps", "image/heic", "heic", with(func(p *PictureFile) { p.Motion, p.Samsung = film, true })},
 		{"heix", "image/heic", "heix", with(func(p *PictureFile) { p.Brands, p.Exif, p.XMP = []string{"heix", "mif1"}, false, false })},
 		{"heif mif1 gps", "image/heif", "mif1", with(func(p *PictureFile) { p.Brands = []string{"mif1", "heic"} })},

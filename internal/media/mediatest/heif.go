@@ -12,6 +12,7 @@ type PictureFile struct {
 	Thumb      bool
 	Rotate     bool
 	Exif, XMP  bool
+	Notes      bool // items of other types that say where
 	MdatFirst  bool // the metadata lies before the box that names it
 	InIdat     bool // Exif by construction method 1
 	PartOf     bool // Exif by construction method 2, as part of another item
@@ -162,6 +163,10 @@ func (p PictureFile) items() []pictureItem {
 	if p.XMP {
 		items = append(items, pictureItem{id: 4, kind: "mime", extra: "application/rdf+xml", data: XMP()})
 	}
+	if p.Notes {
+		items = append(items, pictureItem{id: 7, kind: "mime", extra: "text/plain", data: []byte("taken at " + Place)},
+			pictureItem{id: 8, kind: "uri ", extra: "urn:example:place", data: []byte("at " + Place)})
+	}
 	return items
 }
 
@@ -169,7 +174,7 @@ func (p PictureFile) meta(items []pictureItem, mdat int, idat []byte) []byte {
 	infos := U16(len(items))
 	for _, it := range items {
 		infe := Concat(U16(it.id, 0), []byte(it.kind), []byte{0})
-		if it.kind == "mime" {
+		if it.kind == "mime" || it.kind == "uri " {
 			infe = Concat(infe, []byte(it.extra), []byte{0, 0})
 		}
 		infos = append(infos, FullBox("infe", 2, 0, infe)...)

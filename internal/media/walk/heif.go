@@ -222,7 +222,11 @@ func (m *meta) info(b box) error {
 		}
 		if bytes.EqualFold(bytes.TrimSpace(mime), []byte("application/rdf+xml")) {
 			it.what = "xmp"
+		} else {
+			it.what = "metadata" // no picture is of a content type
 		}
+	case "uri ":
+		it.what = "metadata"
 	}
 	return f.keep(b)
 }
