@@ -15,6 +15,9 @@ const Place = "+47.3769+008.5417/"
 // Samples is what the media data of a movie holds.
 var Samples = bytes.Repeat([]byte("\x00\x00\x00\x1c\x65sample of a picture\x00\x01\x02\x03"), 20)
 
+// Places is what the timed metadata of a movie holds.
+var Places = bytes.Repeat([]byte("GPS5 "+Place+"\x00"), 20)
+
 // Concat concatenates.
 func Concat(parts ...[]byte) []byte { return slices.Concat(parts...) }
 
@@ -77,6 +80,7 @@ type MovieFile struct {
 	Video, Audio bool
 	GPSTrack     bool     // timed metadata of an action camera
 	GPSKeys      bool     // an iPhone's timed metadata instead, whose keys say so
+	GPSChunks    int      // of it, a byte each
 	MoovLast     bool     // as cameras write it
 	Large        bool     // 64-bit sizes and offsets
 	Fragments    int      // of a fragmented movie
@@ -98,6 +102,9 @@ func (m MovieFile) Bytes() []byte {
 	head = Concat(head, m.Before)
 	mdat := m.mdat()
 	at := len(mdat) - len(Samples)
+	if m.GPSTrack {
+		at -= len(Places) + m.GPSChunks
+	}
 	switch {
 	case m.Fragments > 0:
 		out := Concat(head, m.moov(0))
@@ -113,13 +120,17 @@ func (m MovieFile) Bytes() []byte {
 }
 
 func (m MovieFile) mdat() []byte {
+	data := Samples
+	if m.GPSTrack {
+		data = Concat(Samples, Places, make([]byte, m.GPSChunks))
+	}
 	switch {
 	case m.ToEnd:
-		return Concat(U32(0), []byte("mdat"), Samples)
+		return Concat(U32(0), []byte("mdat"), data)
 	case m.Large:
-		return Box64("mdat", Samples)
+		return Box64("mdat", data)
 	}
-	return Box("mdat", Samples)
+	return Box("mdat", data)
 }
 
 // fragment is a moof with one run for each track, and its media data.
@@ -189,6 +200,9 @@ func (m MovieFile) trak(id int, handler string, chunk int) []byte {
 		entry["meta"] = Box("mebx", U16(0, 0, 0, 1), Box("keys", Box("\x00\x00\x00\x01", Box("keyd", []byte("mdtacom.apple.quicktime.location.ISO6709")))))
 	}
 	samples, each := 20, len(Samples)/20
+	if handler == "meta" {
+		chunk, each = chunk+len(Samples), len(Places)/20
+	}
 	chunks := FullBox("stco", 0, 0, U32(2, chunk, chunk+each))
 	if m.Large {
 		chunks = FullBox("co64", 0, 0, U32(2), U64(chunk, chunk+each))
@@ -197,6 +211,13 @@ func (m MovieFile) trak(id int, handler string, chunk int) []byte {
 	stsz := FullBox("stsz", 0, 0, U32(0, samples), bytes.Repeat(U32(each), samples))
 	if m.Compact {
 		stsz = FullBox("stz2", 0, 0, U32(16, samples), bytes.Repeat(U16(each), samples))
+	}
+	if handler == "meta" && m.GPSChunks > 0 {
+		stsc, stsz, chunks = FullBox("stsc", 0, 0, U32(1, 1, 1, 1)), FullBox("stsz", 0, 0, U32(1, m.GPSChunks)), U32(m.GPSChunks)
+		for i := range m.GPSChunks {
+			chunks = append(chunks, U32(chunk+i)...)
+		}
+		chunks = FullBox("stco", 0, 0, chunks)
 	}
 	if m.Fragments > 0 {
 		stts, stsc, stsz, chunks = FullBox("stts", 0, 0, U32(0)), FullBox("stsc", 0, 0, U32(0)), FullBox("stsz", 0, 0, U32(0, 0)), FullBox("stco", 0, 0, U32(0))

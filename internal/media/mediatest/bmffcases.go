@@ -49,8 +49,10 @@ func Movies() []File {
 		{"mp4 xmp gps", "video/mp4", "isom", with(func(m *MovieFile) {
 			m.Before, m.After = XMPUUID(), Concat(UUID("0123456789abcdef", []byte(Place)), Box("free", []byte(Place)))
 		})},
-		{"mp4 action camera", "video/mp4", "mp41", with(func(m *MovieFile) { m.Brands, m.GPSTrack = []string{"mp41"}, true })},
-		{"mov timed places", "video/quicktime", "qt  ", with(func(m *MovieFile) { m.Brands, m.GPSTrack, m.GPSKeys = mov, true, true })},
+		{"mp4 action camera gps", "video/mp4", "mp41", with(func(m *MovieFile) { m.Brands, m.GPSTrack = []string{"mp41"}, true })},
+		{"mov timed places gps", "video/quicktime", "qt  ", with(func(m *MovieFile) { m.Brands, m.GPSTrack, m.GPSKeys = mov, true, true })},
+		{"mp4 action camera moov last gps", "video/mp4", "mp41", with(func(m *MovieFile) { m.Brands, m.GPSTrack, m.MoovLast = []string{"mp41"}, true, true })},
+		{"mp4 action camera 64 bits open end gps", "video/mp4", "mp41", with(func(m *MovieFile) { m.Brands, m.GPSTrack, m.Large, m.ToEnd = []string{"mp41"}, true, true, true })},
 		{"mov keys gps", "video/quicktime", "qt  ", with(func(m *MovieFile) {
 			m.Brands, m.MoovLast, m.Before, m.Meta = mov, true, Box("wide"), PlaceKeys()
 			m.UserData = [][]byte{PlaceText(), U32(0)}

@@ -265,8 +265,7 @@ func (m *meta) within(it *item, e extent) ([]span, error) {
 	return nil, f.in.Corrupt("item %d runs past the item it is part of", it.id)
 }
 
-// wipe arranges for metadata to be zeroed: what is still to come as it
-// streams by, what has passed by patches. Metadata that shares bytes with
+// wipe arranges for metadata to be zeroed. Metadata that shares bytes with
 // anything else is a trap.
 func (m *meta) wipe(claims []itemClaim) error {
 	f := m.f
@@ -289,17 +288,11 @@ func (m *meta) wipe(claims []itemClaim) error {
 		if c.it.what == "" || !f.in.Sanitise {
 			continue
 		}
-		f.in.Note(c.start, c.end-c.start, c.it.what, Zeroed)
-		if passed := min(c.end, f.in.off); passed > c.start {
-			if err := f.in.PatchZeros(c.start, passed-c.start); err != nil {
-				return err
-			}
-		}
-		if c.end > f.in.off {
-			f.wipes = append(f.wipes, c.span)
+		if err := f.erase(c.span, c.it.what); err != nil {
+			return err
 		}
 	}
-	slices.SortFunc(f.wipes, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	f.sortWipes()
 	return nil
 }
 
