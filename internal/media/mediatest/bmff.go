@@ -84,6 +84,7 @@ type MovieFile struct {
 	MoovLast     bool     // as cameras write it
 	Large        bool     // 64-bit sizes and offsets
 	Fragments    int      // of a fragmented movie
+	About        [][]byte // boxes within each fragment, and within each track of it
 	Compact      bool     // sample sizes of 16 bits
 	ToEnd        bool     // the last media data has size 0
 	Width        int      // 640 if 0
@@ -141,8 +142,10 @@ func (m MovieFile) fragment(n int) []byte {
 			p = append(p, Box("traf",
 				FullBox("tfhd", 0, 0x20000, U32(i+1)),
 				FullBox("tfdt", 0, 0, U32(n*20)),
-				FullBox("trun", 0, 0x201, U32(20, offset), bytes.Repeat(U32(len(Samples)/20), 20)))...)
+				FullBox("trun", 0, 0x201, U32(20, offset), bytes.Repeat(U32(len(Samples)/20), 20)),
+				Concat(m.About...))...)
 		}
+		p = append(p, Concat(m.About...)...)
 		return Box("moof", p)
 	}
 	size := len(build(0))

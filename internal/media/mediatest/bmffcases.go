@@ -36,6 +36,9 @@ func Movies() []File {
 		{"mp4 64 bits", "video/mp4", "mp42", with(func(m *MovieFile) { m.Brands, m.Large = []string{"mp42", "mp41"}, true })},
 		{"mp4 open end", "video/mp4", "isom", with(func(m *MovieFile) { m.ToEnd = true })},
 		{"mp4 fragments", "video/mp4", "iso5", with(func(m *MovieFile) { m.Brands, m.Fragments = []string{"iso5", "dash"}, 3 })},
+		{"mp4 fragments gps", "video/mp4", "iso5", with(func(m *MovieFile) {
+			m.Brands, m.Fragments, m.About = []string{"iso5"}, 2, [][]byte{Box("udta", PlaceText()), PlaceKeys(), XMPUUID()}
+		})},
 		{"mp4 many fragments", "video/mp4", "iso6", with(func(m *MovieFile) { m.Brands, m.Audio, m.Fragments = []string{"iso6"}, false, 300 })},
 		{"mp4 compact", "video/mp4", "isom", with(func(m *MovieFile) { m.Compact = true })},
 		{"mp4 open padding gps", "video/mp4", "isom", with(func(m *MovieFile) { m.After = Concat(U32(0), []byte("free"+Place)) })},
