@@ -68,7 +68,8 @@ func (i *Inspector) Inspect(ctx context.Context, d Declared, r io.Reader, out io
 	src.limit, src.class = v.Type.Class.MaxSize(), v.Type.Class
 	seen := walk.NewSignatures()
 	kept := &counted{w: io.MultiWriter(out, seen)}
-	in := walk.NewInput(br, kept, walk.Options{Limits: i.Walk, Sanitise: i.Sanitise()})
+	sanitise := i.Sanitise()
+	in := walk.NewInput(br, kept, walk.Options{Limits: i.Walk, Sanitise: sanitise})
 	v.Info, err = walk.For(v.Type.Format)(in)
 	v.Size, v.Stored = src.n, kept.n
 	if err == nil {
@@ -77,7 +78,11 @@ func (i *Inspector) Inspect(ctx context.Context, d Declared, r io.Reader, out io
 	if err != nil {
 		return v, src.cause(rejected(err))
 	}
-	if name, at, ok := seen.Found(); ok {
+	name, at, ok := seen.Found()
+	if !ok && sanitise && v.Type.Class == Image { // without its metadata, no honest picture has a page in it
+		name, at, ok = seen.Markup()
+	}
+	if ok {
 		return v, rejected(&walk.Reject{Code: walk.Mismatch, Reason: "it holds what looks like " + name, Offset: at})
 	}
 	v.SHA256 = hex.EncodeToString(src.hash.Sum(nil))
