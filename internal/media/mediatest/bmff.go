@@ -79,7 +79,7 @@ type MovieFile struct {
 	Brands       []string // none: an old QuickTime file without ftyp
 	Video, Audio bool
 	GPSTrack     bool     // timed metadata of an action camera
-	GPSKeys      bool     // an iPhone's timed metadata instead, whose keys say so
+	GPSKeys      string   // an iPhone's timed metadata instead, and its key
 	GPSChunks    int      // of it, a byte each
 	MoovLast     bool     // as cameras write it
 	Large        bool     // 64-bit sizes and offsets
@@ -89,6 +89,7 @@ type MovieFile struct {
 	ToEnd        bool     // the last media data has size 0
 	Width        int      // 640 if 0
 	UserData     [][]byte // boxes within moov/udta
+	TrackData    [][]byte // boxes within each track
 	Meta         []byte   // a meta box within moov
 	Before       []byte   // boxes between ftyp and what follows
 	After        []byte   // boxes behind everything
@@ -199,8 +200,8 @@ func (m MovieFile) trak(id int, handler string, chunk int) []byte {
 		"soun": Box("mp4a", U16(0, 0, 0, 1), U32(0, 0), U16(2, 16, 0, 0), U32(48000<<16), FullBox("esds", 0, 0, []byte{3, 2, 0, 1})),
 		"meta": Box("gpmd", U16(0, 0, 0, 1), U32(0)),
 	}
-	if m.GPSKeys {
-		entry["meta"] = Box("mebx", U16(0, 0, 0, 1), Box("keys", Box("\x00\x00\x00\x01", Box("keyd", []byte("mdtacom.apple.quicktime.location.ISO6709")))))
+	if m.GPSKeys != "" {
+		entry["meta"] = Box("mebx", U16(0, 0, 0, 1), Box("keys", Box("\x00\x00\x00\x01", Box("keyd", []byte("mdta"+m.GPSKeys)))))
 	}
 	samples, each := 20, len(Samples)/20
 	if handler == "meta" {
@@ -225,7 +226,7 @@ func (m MovieFile) trak(id int, handler string, chunk int) []byte {
 	if m.Fragments > 0 {
 		stts, stsc, stsz, chunks = FullBox("stts", 0, 0, U32(0)), FullBox("stsc", 0, 0, U32(0)), FullBox("stsz", 0, 0, U32(0, 0)), FullBox("stco", 0, 0, U32(0))
 	}
-	return Box("trak",
+	return Box("trak", Concat(m.TrackData...),
 		FullBox("tkhd", 0, 7, U32(0, 0, id, 0, 1000, 0, 0), U16(0, 0, 0, 0), matrix(), U32(w<<16, h<<16)),
 		Box("edts", FullBox("elst", 0, 0, U32(1, 1000, 0, 0x10000))),
 		Box("mdia",
@@ -247,10 +248,10 @@ func PlaceLoci() []byte {
 // PlaceKeys is Apple's meta box of numbered keys: a place, who made it, and a
 // place again.
 func PlaceKeys() []byte {
-	names := []string{"com.apple.quicktime.location.ISO6709", "com.apple.quicktime.make", "com.apple.quicktime.location.name"}
+	names := []string{"mdtacom.apple.quicktime.location.ISO6709", "mdtacom.apple.quicktime.make", "mdtacom.apple.quicktime.location.name", "udta\xa9xyz"}
 	keys, list := U32(len(names)), []byte(nil)
 	for i, n := range names {
-		keys = append(keys, Box("mdta", []byte(n))...)
+		keys = append(keys, Box(n[:4], []byte(n[4:]))...)
 		value := Place
 		if i == 1 {
 			value = "Apple"

@@ -53,7 +53,12 @@ func Movies() []File {
 			m.Before, m.After = XMPUUID(), Concat(UUID("0123456789abcdef", []byte(Place)), Box("free", []byte(Place)))
 		})},
 		{"mp4 action camera gps", "video/mp4", "mp41", with(func(m *MovieFile) { m.Brands, m.GPSTrack = []string{"mp41"}, true })},
-		{"mov timed places gps", "video/quicktime", "qt  ", with(func(m *MovieFile) { m.Brands, m.GPSTrack, m.GPSKeys = mov, true, true })},
+		{"mov timed places gps", "video/quicktime", "qt  ", with(func(m *MovieFile) {
+			m.Brands, m.GPSTrack, m.GPSKeys = mov, true, "com.apple.quicktime.location.ISO6709"
+		})},
+		{"mov tracks with user data gps", "video/quicktime", "qt  ", with(func(m *MovieFile) {
+			m.Brands, m.TrackData = mov, [][]byte{Box("udta", PlaceText(), U32(0)), PlaceKeys()}
+		})},
 		{"mp4 action camera moov last gps", "video/mp4", "mp41", with(func(m *MovieFile) { m.Brands, m.GPSTrack, m.MoovLast = []string{"mp41"}, true, true })},
 		{"mp4 action camera 64 bits open end gps", "video/mp4", "mp41", with(func(m *MovieFile) { m.Brands, m.GPSTrack, m.Large, m.ToEnd = []string{"mp41"}, true, true, true })},
 		{"mov keys gps", "video/quicktime", "qt  ", with(func(m *MovieFile) {
@@ -88,6 +93,8 @@ func Pictures() []File {
 		{"heic mdat first gps", "image/heic", "heic", with(func(p *PictureFile) { p.MdatFirst = true })},
 		{"heic mdat first grid gps", "image/heic", "heic", with(func(p *PictureFile) { p.MdatFirst, p.Grid, p.GridInMdat = true, [2]int{2, 1}, true })},
 		{"heic overlay gps", "image/heic", "heic", with(func(p *PictureFile) { p.Overlay = true })},
+		{"heic exif in two parts gps", "image/heic", "heic", with(func(p *PictureFile) { p.Split = true })},
+		{"heic exif in two parts mdat first gps", "image/heic", "heic", with(func(p *PictureFile) { p.Split, p.MdatFirst = true, true })},
 		{"heic exif in idat gps", "image/heic", "heic", with(func(p *PictureFile) { p.InIdat = true })},
 		{"heic exif as part gps", "image/heic", "heic", with(func(p *PictureFile) { p.PartOf = true })},
 		{"heic iloc 2 gps", "image/heic", "heic", with(func(p *PictureFile) { p.Version, p.Fields = 2, 8 })},

@@ -14,6 +14,7 @@ type PictureFile struct {
 	Exif, XMP  bool
 	Notes      bool // items of other types that say where
 	MdatFirst  bool // the metadata lies before the box that names it
+	Split      bool // Exif in two parts, with other media data between
 	InIdat     bool // Exif by construction method 1
 	PartOf     bool // Exif by construction method 2, as part of another item
 	GridInMdat bool
@@ -53,6 +54,7 @@ type pictureItem struct {
 	method  int
 	props   []int
 	offset  int // within the media data or idat, once laid out
+	second  int // where the data's second half is; 0: behind the first
 	partOff int
 }
 
@@ -75,6 +77,12 @@ func (p PictureFile) Bytes() []byte {
 		switch it := &items[i]; it.method {
 		case 0:
 			it.offset = len(mdat)
+			if first := it.data[:len(it.data)/2]; p.Split && it.kind == "Exif" {
+				mdat = Concat(mdat, first, CodedPicture)
+				it.second = len(mdat)
+				mdat = append(mdat, it.data[len(first):]...)
+				continue
+			}
 			mdat = append(mdat, it.data...)
 		case 1:
 			it.offset = len(idat)
@@ -278,6 +286,11 @@ func (p PictureFile) iloc(items []pictureItem, mdat int) []byte {
 		}
 		if bases&0xf0 != 0 {
 			out = append(out, U32(at)...)
+		}
+		if it.second > 0 { // without a base
+			half := len(it.data) / 2
+			out = Concat(out, U16(2), field(at), field(half), field(mdat+it.second), field(len(it.data)-half))
+			continue
 		}
 		out = append(out, U16(1)...)
 		if bases&4 != 0 {

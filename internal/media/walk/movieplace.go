@@ -1,6 +1,7 @@
 package walk
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 )
@@ -19,6 +20,13 @@ const (
 // placeCodecs are the timed metadata that hold places: GoPro's, Google's camera
 // motion, Sony's and DJI's.
 var placeCodecs = []string{"gpmd", "camm", "rtmd", "djmd"}
+
+// places reports whether the keys of Apple's timed metadata say where. They are
+// few and known, and a track of another, such as which way up a picture is or
+// the geometry of a face, must stay.
+func places(keys []byte) bool {
+	return slices.ContainsFunc([]string{"com.apple.quicktime.location.", "ISO6709", "GPS"}, func(s string) bool { return bytes.Contains(keys, []byte(s)) })
+}
 
 // samplesAt is where the samples of a track are.
 type samplesAt struct {

@@ -62,6 +62,7 @@ func TestPlaceTracksThatStay(t *testing.T) {
 	}
 	picture := movie(func(m *mediatest.MovieFile) { m.GPSTrack = false })
 	for name, data := range map[string][]byte{
+		"another key":    movie(func(m *mediatest.MovieFile) { m.GPSKeys = "com.apple.quicktime.detected-face.geometry" }),
 		"fragments":      movie(func(m *mediatest.MovieFile) { m.Fragments = 2 }),
 		"nothing else":   movie(func(m *mediatest.MovieFile) { m.Brands, m.Video = nil, false }),
 		"no other track": edit(t, picture, "avc1\x00\x00\x00\x00\x00\x00\x00\x01", "gpmd\x00\x00\x00\x00\x00\x00\x00\x01"),
@@ -75,7 +76,7 @@ func TestPlaceTracksThatStay(t *testing.T) {
 			t.Errorf("%s: something changed", name)
 		}
 		want := []walk.Fate{walk.Kept}
-		if name == "no other track" { // it is one of pictures
+		if name == "no other track" || name == "another key" { // it is one of pictures, or of faces
 			want = nil
 		}
 		if diff := cmp.Diff(want, fates(info, "location track")); diff != "" {

@@ -177,7 +177,7 @@ func (t *track) readDescriptions(f *bmff, b box) error {
 			if err != nil {
 				return err
 			}
-			place = saysPlace(p)
+			place = places(p)
 		}
 		if place && t.at == nil {
 			t.at = &samplesAt{m: f.movie}

@@ -107,7 +107,8 @@ func (m *meta) keys(b box) error {
 		if err != nil {
 			return err
 		}
-		if n++; saysPlace(p) {
+		if n++; saysPlace(p) || isPlaceName(string(p[:min(4, len(p))])) { // the latter of user data
+
 			m.places = append(m.places, n)
 		}
 		return f.keep(k)
