@@ -23,6 +23,7 @@ type PictureFile struct {
 	Fields     int  // bytes of iloc's fields: 4 if 0; 8, or -1 for offsets from a base
 	Side       int  // of a tile: 512 if 0
 	Sequence   bool
+	GPSTrack   bool   // of the sequence
 	Motion     []byte // the movie of a motion photo, in a mpvd box
 	Samsung    bool   // a sefd box at the end
 	After      []byte
@@ -99,13 +100,13 @@ func (p PictureFile) Bytes() []byte {
 	}
 	var moov []byte
 	if p.Sequence {
-		m := MovieFile{Brands: p.Brands, Video: true}
+		m := MovieFile{Brands: p.Brands, Video: true, GPSTrack: p.GPSTrack}
 		movie := func(chunk int) []byte {
 			return bytes.Replace(m.moov(chunk), []byte("vide"), []byte("pict"), 1)
 		}
 		size := len(movie(0)) + len(p.meta(items, 0, idat))
 		moov = movie(len(head) + size + 8)
-		mdat = Concat(mdat, make([]byte, max(0, len(Samples)-len(mdat))))
+		mdat = Concat(mdat, make([]byte, max(0, len(Samples)+len(Places)-len(mdat))))
 	}
 	if p.MdatFirst {
 		return Concat(head, Box("mdat", mdat), p.meta(items, len(head)+8, idat), moov, tail)

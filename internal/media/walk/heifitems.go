@@ -146,6 +146,9 @@ func (m *meta) resolve(b box) error {
 	slices.SortStableFunc(m.refs, func(a, b itemRef) int {
 		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.from, b.from))
 	})
+	if m.handler == "pict" && f.movie != nil && f.movie.disabled {
+		return f.in.Corrupt("pictures behind a movie with a track of places")
+	}
 	n := 0
 	for _, it := range m.items {
 		n += len(it.extents)
@@ -167,7 +170,7 @@ func (m *meta) resolve(b box) error {
 		for i, s := range spans {
 			claims = append(claims, itemClaim{s, it})
 			f.places = append(f.places, samplePlace{s.start - f.base, s.end - f.base, "data of an item"})
-			if i == 0 {
+			if i == 0 && m.handler == "pict" {
 				if err := m.inspect(it, s); err != nil {
 					return err
 				}

@@ -60,7 +60,7 @@ type jpegPicture struct {
 
 	jfif, exif bool
 	lateJFIF   bool // a JFIF segment after the first scan, or without its fields
-	adobe      int // the colour transform that was kept last
+	adobe      int  // the colour transform that was kept last
 	icc        jpegProfile
 	mpf        []int64 // where the index says that further pictures begin
 	gainMap    bool    // the picture is one, or has one

@@ -12,6 +12,7 @@ const maxTracks = 64
 type movie struct {
 	tracks     []*track
 	fragmented bool
+	disabled   bool // a track became padding
 	// What is remembered of the samples of tracks that say where.
 	placeChunks, placeSamples int
 }

@@ -94,9 +94,11 @@ func (s *samplesAt) spans(all int64) (out []span, ok bool) {
 }
 
 // disable makes padding of the tracks that say where, and zeros of their
-// samples, unless nothing else is in the movie, or fragments name the tracks.
+// samples, unless nothing else is in the movie, fragments name the tracks, or
+// items of pictures could share their bytes.
 func (f *bmff) disable() error {
-	shown := slices.ContainsFunc(f.movie.tracks, func(t *track) bool { return !t.place() && t.samples > 0 })
+	pictures := f.kind.format == HEIF || f.meta != nil && f.meta.handler == "pict"
+	shown := !pictures && slices.ContainsFunc(f.movie.tracks, func(t *track) bool { return !t.place() && t.samples > 0 })
 	for _, t := range f.movie.tracks {
 		switch {
 		case !t.place():
@@ -118,6 +120,7 @@ func (f *bmff) disableTrack(t *track) error {
 	if err := f.in.PatchZeros(t.start+t.head, t.end-t.start-t.head); err != nil {
 		return err
 	}
+	f.movie.disabled = true
 	f.in.Note(t.start, t.end-t.start, "location track", Zeroed)
 	spans, ok := t.at.spans(t.samples)
 	for i := range spans {

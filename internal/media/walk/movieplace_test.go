@@ -3,6 +3,7 @@ package walk_test
 import (
 	"bytes"
 	"encoding/binary"
+	"strings"
 	"testing"
 
 	"avalo.app/gantry/internal/media/mediatest"
@@ -82,6 +83,28 @@ func TestPlaceTracksThatStay(t *testing.T) {
 		if diff := cmp.Diff(want, fates(info, "location track")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// Items of pictures could name the samples of such a track, and would be
+// zeroed with them.
+func TestPlaceTracksBesidePictures(t *testing.T) {
+	picture := mediatest.PictureFile{Brands: []string{"heic"}, Grid: [2]int{2, 1}, GridInMdat: true}.Bytes()
+	ftyp := len(mediatest.FileType("heic"))
+	size := int(binary.BigEndian.Uint32(picture[ftyp:]))
+	meta, media := picture[ftyp:ftyp+size], picture[ftyp+size:]
+	movie := mediatest.MovieFile{Brands: []string{"isom"}, Video: true, GPSTrack: true}
+	movie.After = mediatest.Concat(meta, media)
+	if _, _, err := spool(t, walk.BMFFWalk, bytes.NewReader(movie.Bytes()), true); !isReject(err, walk.Corrupt) || !strings.Contains(err.Error(), "behind a movie with a track of places") {
+		t.Errorf("pictures behind a movie: %v", err)
+	}
+	sequence := mediatest.PictureFile{Brands: []string{"msf1", "hevc"}, Sequence: true, GPSTrack: true}.Bytes()
+	info, clean, err := spool(t, walk.BMFFWalk, bytes.NewReader(sequence), true)
+	if err != nil || !bytes.Equal(clean, sequence) {
+		t.Errorf("a sequence: %v, %d bytes of %d", err, len(clean), len(sequence))
+	}
+	if diff := cmp.Diff([]walk.Fate{walk.Kept}, fates(info, "location track")); diff != "" {
+		t.Errorf("a sequence (-want +got):\n%s", diff)
 	}
 }
 
