@@ -81,14 +81,14 @@ func (s *samplesAt) spans(all int64) (out []span, ok bool) {
 		if all -= n; all < 0 || s.each == 0 && n > int64(len(sizes)) {
 			return nil, false
 		}
-		bytes := n * int64(s.each) // readSizes has seen that it fits
+		long := n * int64(s.each) // readSizes has seen that it fits
 		if s.each == 0 {
 			for _, k := range sizes[:n] {
-				bytes += int64(k)
+				long += int64(k)
 			}
 			sizes = sizes[n:]
 		}
-		out = append(out, span{at, at + bytes})
+		out = append(out, span{at, at + long})
 	}
 	return out, true
 }
