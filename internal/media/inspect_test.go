@@ -66,8 +66,8 @@ func TestInspectTakesEveryType(t *testing.T) {
 			if v.SHA256 != hex.EncodeToString(sum[:]) || v.Size != d.Size || v.Stored != int64(n) || v.Name != "a."+v.Type.Extension || v.MIME != v.Type.MIME {
 				t.Errorf("%s: %+v, %d bytes written", name, v, n)
 			}
-			if !sanitise || len(file) > 100_000 {
-				continue
+			if seen[v.Type.Format] > 1 {
+				continue // one of each format, whichever comes first
 			}
 			for _, other := range media.Types() {
 				for _, declared := range append(other.Aliases, other.MIME) {
