@@ -263,7 +263,7 @@ func hostileMetas() map[string][]byte {
 		return full("meta", 0, 0, full("hdlr", 0, 0, u32(0), []byte(handler), u32(0, 0, 0), []byte{0}), mediatest.Concat(boxes...))
 	}
 	var infos, places, refs []byte
-	for i := range 1536 {
+	for i := range 1280 {
 		infos = append(infos, full("infe", 2, 0, u16(i+1, 0), []byte("Exif\x00"))...)
 		places = append(places, u16(i+1, 0, 1+i%2)...)
 		places = append(places, u32(100_000+16*i, 4, 100_008+16*i, 4)[:8+i%2*8]...)
@@ -277,8 +277,8 @@ func hostileMetas() map[string][]byte {
 	entries := bytes.Repeat(u32(8, 4095), 200_000)
 	return map[string][]byte{
 		"items": picture( // as many of everything as is remembered, and then no picture
-			full("iinf", 0, 0, u16(1536), infos), full("iref", 0, 0, refs), box("iprp", box("ipco", bytes.Repeat(box("pixi"), 2048))),
-			full("iloc", 0, 0, []byte{0x44, 0}, u16(1536), places)),
+			full("iinf", 0, 0, u16(1280), infos), full("iref", 0, 0, refs), box("iprp", box("ipco", bytes.Repeat(box("pixi"), 2048))),
+			full("iloc", 0, 0, []byte{0x44, 0}, u16(1280), places)),
 		"associations": picture(box("iprp", box("ipco"), full("ipma", 0, 0, u32(1<<31), make([]byte, 2<<20)))),
 		"keys": mediatest.Concat(mediatest.FileType("isom"), box("moov", box("meta", full("hdlr", 0, 0, u32(0), []byte("mdta"), u32(0, 0, 0), []byte{0}),
 			full("keys", 0, 0, u32(4096), bytes.Repeat(box("mdta", []byte("location")), 4096)), box("ilst", entries)))),

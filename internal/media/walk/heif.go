@@ -9,8 +9,8 @@ import (
 // picture has about 60, a 100-megapixel grid about 400. Together they take less
 // than a megabyte.
 const (
-	maxItems   = 1536
-	maxExtents = 2304
+	maxItems   = 1280
+	maxExtents = 1920
 	maxRefs    = 4096
 	maxProps   = 2048
 	maxIdat    = 16 << 10 // of which grids are read
