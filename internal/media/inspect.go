@@ -107,7 +107,11 @@ func (i *Inspector) Inspect(ctx context.Context, d Declared, r io.Reader, out io
 	if err != nil {
 		return v, src.cause(rejected(err))
 	}
-	if name, at, ok := seen.Found(); ok {
+	name, at, ok := seen.Found()
+	if !ok && p.Sanitise && v.Type.Class == Image { // without its metadata, no honest picture has a page in it
+		name, at, ok = seen.Markup()
+	}
+	if ok {
 		return v, rejected(&walk.Reject{Code: walk.Mismatch, Reason: "it holds what looks like " + name, Offset: at})
 	}
 	v.SHA256 = hex.EncodeToString(src.hash.Sum(nil))
