@@ -137,6 +137,13 @@ func TestUploads(t *testing.T) {
 	if n := len(s.verdictLog(t, "")); n != 8 {
 		t.Errorf("%d entries in the verdict log, want 8", n)
 	}
+	// The actual size is told also where nobody says it before.
+	big := append(bytes.Clone(jpeg), make([]byte, 15<<20)...)
+	for what, body := range map[string]io.Reader{"declared": bytes.NewReader(big), "in chunks": struct{ io.Reader }{bytes.NewReader(big)}} {
+		if _, out := s.send(t, "/v1/media/inspect", "alice", "big.jpg", "image/jpeg", body); out.Details.Actual != float64(len(big)) {
+			t.Errorf("%s: actual size %v, want %d", what, out.Details.Actual, len(big))
+		}
+	}
 	status, out := s.send(t, uploads, "alice", "../../Mein Foto.JPEG", "image/jpeg", bytes.NewReader(jpeg))
 	if status != 201 || out.Filename != "Mein Foto.jpg" || !strings.HasPrefix(out.Path, "media/u-alice/") || out.Size != int64(len(jpeg)) {
 		t.Fatalf("a JPEG: %d %+v", status, out)
