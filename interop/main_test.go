@@ -1,6 +1,6 @@
 // Package interop_test holds Gantry against foreign implementations: Debian's
-// nginx, the versitygw S3 server, the Firebase SDK, OpenFeature's OFREP providers, an OpenAPI linter and
-// Tessera's fsck.
+// nginx, the versitygw S3 server, fake-gcs-server, Azurite, the Firebase SDK,
+// OpenFeature's OFREP providers, an OpenAPI linter and Tessera's fsck.
 package interop_test
 
 import (
@@ -14,9 +14,9 @@ import (
 	"avalo.app/gantry/internal/store/storetest"
 )
 
-// binary is the released program, and s3server the command of that name,
-// built once for all tests.
-var binary, s3server string
+// binary is the released program, and s3server and gcsserver the commands of
+// those names, built once for all tests.
+var binary, s3server, gcsserver string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "gantry-bin-")
@@ -28,9 +28,9 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	s3server = filepath.Join(dir, "s3server")
-	if out, err := exec.Command("go", "build", "-o", s3server, "./s3server").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build ./s3server: %v: %s", err, out)
+	s3server, gcsserver = filepath.Join(dir, "s3server"), filepath.Join(dir, "gcsserver")
+	if out, err := exec.Command("go", "build", "-o", dir, "./s3server", "./gcsserver").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build ./s3server ./gcsserver: %v: %s", err, out)
 		os.Exit(1)
 	}
 	code := m.Run()

@@ -2,35 +2,37 @@ package interop_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"avalo.app/gantry/api"
-	"avalo.app/gantry/internal/blob"
 	"avalo.app/gantry/internal/gantrytest"
 	"avalo.app/gantry/internal/media"
 	"avalo.app/gantry/internal/media/mediabuckettest"
 	"avalo.app/gantry/internal/media/mediatest"
 )
 
-// uploads is Gantry with a bucket on an S3 server.
+// uploads is Gantry with a bucket of a provider.
 type uploads struct {
 	*gantrytest.Process
 	bucket
 }
 
-func startUploads(t *testing.T) uploads {
+func startUploads(t *testing.T, b bucket) uploads {
 	t.Helper()
-	b := startS3(t)
 	return uploads{gantrytest.Start(t, gantrytest.Options{Binary: binary, Config: b.config(), Env: b.env}), b}
 }
 
@@ -107,8 +109,9 @@ func picture(side int) []byte { return mediatest.JPEG(mediatest.Picture(side, si
 
 // TestPresigned: what was verified is what is public, whatever is sent to the
 // presigned URL before or after.
-func TestPresigned(t *testing.T) {
-	u := startUploads(t)
+func TestPresigned(t *testing.T) { each(t, presigned) }
+
+func presigned(t *testing.T, by provider, u uploads) {
 	file, other := picture(40), picture(41)
 	other = append(other, make([]byte, max(0, len(file)-len(other)))...)[:len(file)] // of the same length: only its bytes tell
 	p := u.presign(t, "ann", len(file))
@@ -119,13 +122,13 @@ func TestPresigned(t *testing.T) {
 	if u.callable(t, p.ID, "ann", "image/jpeg") {
 		t.Error("verifyUploadedFile is true before anything arrived")
 	}
-	if status := send(t, p, file); status != http.StatusOK {
+	if status := send(t, p, file); status != by.accepted {
 		t.Fatalf("the bucket answered the PUT with %d", status)
 	}
 	if got := u.keys(t, "quarantine"); len(got) != 1 || len(u.keys(t, "media")) != 0 {
 		t.Errorf("before verification the bucket holds %v", u.keys(t, ""))
 	}
-	if status := send(t, p, other); status != http.StatusPreconditionFailed {
+	if status := send(t, p, other); status != by.refused {
 		t.Errorf("a second PUT before verification: %d", status)
 	}
 
@@ -140,14 +143,14 @@ func TestPresigned(t *testing.T) {
 		t.Errorf("quarantine holds %v after verification", got)
 	}
 
-	if status := send(t, p, other); status != http.StatusOK { // it lies in quarantine, of no use to anybody
+	if status := send(t, p, other); status != by.accepted { // it lies in quarantine, of no use to anybody
 		t.Errorf("a PUT after verification: %d", status)
 	}
 	again, up2, _ := u.verify(t, p.ID)
-	if diff := cmp.Diff(up, up2); again != http.StatusOK || diff != "" {
+	if diff := gocmp.Diff(up, up2); again != http.StatusOK || diff != "" {
 		t.Errorf("verified again: %d %s", again, diff)
 	}
-	if diff := cmp.Diff([]string{up.Path}, u.keys(t, "media")); diff != "" || !bytes.Equal(u.object(t, up.Path), file) {
+	if diff := gocmp.Diff([]string{up.Path}, u.keys(t, "media")); diff != "" || !bytes.Equal(u.object(t, up.Path), file) {
 		t.Errorf("a PUT after verification reached what is public: %s", diff)
 	}
 	if a := u.Do(t, "GET", "/v1/media/uploads/"+p.ID+"/content", nil); a.Status != http.StatusOK || !bytes.Equal(a.Body, file) {
@@ -170,32 +173,43 @@ func TestPresigned(t *testing.T) {
 }
 
 // TestPresignedBound: the bucket refuses what was not declared, without
-// Gantry.
-func TestPresignedBound(t *testing.T) {
-	u := startUploads(t)
+// Gantry; what the provider cannot bind, verify refuses.
+func TestPresignedBound(t *testing.T) { each(t, presignedBound) }
+
+func presignedBound(t *testing.T, by provider, u uploads) {
 	file := picture(40)
 	p := u.presign(t, "ann", len(file))
-	changed := func(name, value string) map[string]string {
-		h := map[string]string{}
-		for k, v := range p.Headers {
-			if h[k] = v; k == name {
-				h[k] = value
-			}
-			if h[k] == "" {
-				delete(h, k)
-			}
-		}
+	without := func(name string) map[string]string {
+		h := maps.Clone(p.Headers)
+		maps.DeleteFunc(h, func(k, _ string) bool { return strings.EqualFold(k, name) })
 		return h
 	}
-	for name, status := range map[string]int{
-		"longer":                send(t, p, append(bytes.Clone(file), 0)),
-		"shorter":               send(t, p, file[:len(file)-1]),
-		"of another type":       sendAs(t, p.URL, changed("Content-Type", "text/html"), file),
-		"without its condition": sendAs(t, p.URL, changed("If-None-Match", ""), file),
-		"under another key":     sendAs(t, strings.Replace(p.URL, "quarantine/presigned", "media", 1), p.Headers, file),
+	mistyped := without("Content-Type")
+	mistyped["Content-Type"] = "text/html"
+	key := strings.NewReplacer("quarantine/presigned", "media", "quarantine%2Fpresigned", "media").Replace(p.URL)
+	if key == p.URL {
+		t.Fatalf("%s names no key in quarantine", p.URL)
+	}
+	for _, c := range []struct {
+		name    string
+		url     string
+		headers map[string]string
+		file    []byte
+		bound   bool
+	}{
+		{"longer", p.URL, p.Headers, append(bytes.Clone(file), 0), by.sized},
+		{"shorter", p.URL, p.Headers, file[:len(file)-1], by.sized},
+		{"of another type", p.URL, mistyped, file, by.typed},
+		{"without its condition", p.URL, without("If-None-Match"), file, by.name == "s3"},
+		{"without its generation", p.URL, without("X-Goog-If-Generation-Match"), file, by.name == "gcs"},
+		{"without its range", p.URL, without("X-Goog-Content-Length-Range"), file, by.name == "gcs"},
+		{"under another key", key, p.Headers, file, true},
 	} {
-		if status < 400 || status > 499 {
-			t.Errorf("a PUT %s: %d", name, status)
+		if !c.bound {
+			continue // see TestPresignedUnbound
+		}
+		if status := sendAs(t, c.url, c.headers, c.file); status < 400 || status > 499 {
+			t.Errorf("a PUT %s: %d", c.name, status)
 		}
 	}
 	if got := u.keys(t, ""); len(got) != 0 {
@@ -206,10 +220,50 @@ func TestPresignedBound(t *testing.T) {
 	}
 }
 
+// TestPresignedUnbound: where a provider takes another length or type than was
+// declared, nothing of it becomes public but what verify would have accepted.
+func TestPresignedUnbound(t *testing.T) {
+	file := picture(40)
+	for _, by := range providers() {
+		if by.sized && by.typed {
+			continue
+		}
+		t.Run(by.name, func(t *testing.T) {
+			u := startUploads(t, by.start(t))
+			for name, sent := range map[string][]byte{"longer": append(bytes.Clone(file), 0), "shorter": file[:len(file)-1], "endless": append(bytes.Clone(file), make([]byte, 11<<20)...)} {
+				p := u.presign(t, name, len(file))
+				if status := send(t, p, sent); status != by.accepted {
+					t.Errorf("%s: the provider binds the length after all: %d", name, status)
+				}
+				if status, _, body := u.verify(t, p.ID); status < 400 || status > 499 || status == http.StatusConflict {
+					t.Errorf("%s: verify: %d %s", name, status, body)
+				}
+				if got := u.keys(t, ""); len(got) != 0 {
+					t.Errorf("%s: the bucket holds %v", name, got)
+				}
+			}
+			p := u.presign(t, "typed", len(file))
+			headers := maps.Clone(p.Headers)
+			headers["Content-Type"] = "text/html"
+			if status := sendAs(t, p.URL, headers, file); status != by.accepted {
+				t.Errorf("the provider binds the type after all: %d", status)
+			}
+			status, up, body := u.verify(t, p.ID)
+			if status != http.StatusOK || up.MIMEType != "image/jpeg" || !bytes.Equal(u.object(t, up.Path), file) {
+				t.Fatalf("verify: %d %s", status, body)
+			}
+			if a := u.Do(t, "GET", "/v1/media/uploads/"+p.ID+"/content", nil); a.Header.Get("Content-Type") != "image/jpeg" {
+				t.Errorf("the content is served as %s", a.Header.Get("Content-Type"))
+			}
+		})
+	}
+}
+
 // TestPresignedLies: what is not what was declared leaves nothing but one
 // entry in the verdict log.
-func TestPresignedLies(t *testing.T) {
-	u := startUploads(t)
+func TestPresignedLies(t *testing.T) { each(t, presignedLies) }
+
+func presignedLies(t *testing.T, by provider, u uploads) {
 	gif := mediatest.GIFs()[0].Bytes
 	for name, c := range map[string]struct {
 		file []byte
@@ -221,14 +275,14 @@ func TestPresignedLies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := u.presign(t, name, len(c.file))
-			if status := send(t, p, c.file); status != http.StatusOK {
+			if status := send(t, p, c.file); status != by.accepted {
 				t.Fatalf("PUT: %d", status)
 			}
 			status, _, body := u.verify(t, p.ID)
 			if status < 400 || status > 499 || !strings.Contains(body, string(c.want)) {
 				t.Errorf("verify: %d %s, want %s", status, body, c.want)
 			}
-			if diff := cmp.Diff([]api.Code{c.want}, u.refusals(t, name)); diff != "" {
+			if diff := gocmp.Diff([]api.Code{c.want}, u.refusals(t, name)); diff != "" {
 				t.Errorf("the verdict log: %s", diff)
 			}
 			if got := u.keys(t, ""); len(got) != 0 {
@@ -244,12 +298,15 @@ func TestPresignedLies(t *testing.T) {
 	}
 }
 
-// TestUploadToS3: what goes through Gantry lands in the bucket, also in many
+// TestUploadTo: what goes through Gantry lands in the bucket, also in many
 // parts; deleting takes it away.
-func TestUploadToS3(t *testing.T) {
-	u := startUploads(t)
-	for name, side := range map[string]int{"small": 40, "large": 2400} {
-		file := picture(side)
+func TestUploadTo(t *testing.T) {
+	files := map[string][]byte{"small": picture(40), "large": picture(2400)}
+	each(t, func(t *testing.T, _ provider, u uploads) { uploadTo(t, u, files) })
+}
+
+func uploadTo(t *testing.T, u uploads, files map[string][]byte) {
+	for name, file := range files {
 		a := u.Do(t, "POST", fmt.Sprintf("/v1/media/uploads?userId=%s&filename=a.jpg", name), string(file), "Content-Type", "image/jpeg")
 		if a.Status != http.StatusCreated {
 			t.Fatalf("%s, %d bytes: %d %s", name, len(file), a.Status, a.Body)
@@ -268,31 +325,109 @@ func TestUploadToS3(t *testing.T) {
 	}
 }
 
-func TestBucketS3(t *testing.T) {
-	s3 := startS3(t)
-	for k, v := range s3.env {
-		t.Setenv(k, v)
+func TestBucket(t *testing.T) {
+	for _, p := range providers() {
+		t.Run(p.name, func(t *testing.T) {
+			b := p.start(t).open(t)
+			mediabuckettest.Run(t, b)
+			if err := b.Put(t.Context(), "media/x", "image/jpeg", strings.NewReader("x")); err != nil {
+				t.Fatal(err)
+			}
+			r, o, err := b.Open(t.Context(), "media/x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Close(); err != nil || o.Version == "" {
+				t.Errorf("no version is told: %+v %v", o, err)
+			}
+		})
 	}
-	b, err := blob.Open(t.Context(), s3.url)
-	if err != nil {
-		t.Fatal(err)
+}
+
+// TestVerifyKilled: killed at any instant of a verification, the upload is
+// verified when it is asked again, with the bytes that were sent, or refused
+// with one entry; the bucket holds what was verified, and nothing else.
+func TestVerifyKilled(t *testing.T) {
+	rounds := 4
+	if os.Getenv("GANTRY_ACCEPT") != "" {
+		rounds = 30
 	}
-	defer b.Close()
-	mediabuckettest.Run(t, b)
+	b, dir, key := startS3(t), t.TempDir(), ""
+	start := func() uploads {
+		p := gantrytest.Start(t, gantrytest.Options{Binary: binary, Dir: dir, Config: b.config(), Env: b.env})
+		key = cmp.Or(key, p.Key)
+		p.Key = key
+		return uploads{p, b}
+	}
+	u := start()
+	want, refused := map[string][]byte{}, map[string]bool{}
+	for round := range rounds {
+		good, bad := picture(600+round), picture(600 + round)[:2000]
+		owner := fmt.Sprint("ann", round)
+		ids := map[string][]byte{}
+		for _, file := range [][]byte{good, bad} {
+			p := u.presign(t, owner, len(file))
+			if status := send(t, p, file); status != http.StatusOK {
+				t.Fatalf("the bucket answered the PUT with %d", status)
+			}
+			ids[p.ID] = file
+		}
+		var wg sync.WaitGroup
+		for id := range ids {
+			wg.Go(func() { _, _ = u.Try("POST", "/v1/media/uploads/"+id+"/verify", nil) }) // what came of it, the next question tells
+		}
+		time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond) // the instant of the kill, not a wait for anything
+		u.Kill()
+		wg.Wait()
+		u = start()
+		for id, file := range ids {
+			status, up, body := u.verify(t, id)
+			if len(file) == len(bad) {
+				refused[id] = true
+				if status != http.StatusUnprocessableEntity && status != http.StatusNotFound {
+					t.Errorf("a broken file: %d %s", status, body)
+				}
+				continue
+			}
+			if status != http.StatusOK || up.State != "verified" {
+				t.Fatalf("an honest file: %d %s", status, body)
+			}
+			want[up.Path] = file
+		}
+		if got := u.refusals(t, owner); !slices.Equal(got, []api.Code{api.CodeFileCorrupt}) {
+			t.Errorf("round %d: the verdict log holds %v", round, got)
+		}
+	}
+	if diff := gocmp.Diff(slices.Sorted(maps.Keys(want)), u.keys(t, "media")); diff != "" {
+		t.Errorf("public are others: %s", diff)
+	}
+	for path, file := range want {
+		if !bytes.Equal(u.object(t, path), file) {
+			t.Errorf("%s is not what was sent", path)
+		}
+	}
+	// What a refused upload left there when it was killed, the collector takes.
+	if got := slices.DeleteFunc(u.keys(t, "quarantine"), func(key string) bool { return refused[filepath.Base(key)] }); len(got) != 0 {
+		t.Errorf("quarantine holds %v", got)
+	}
+}
+
+// TestUploadMemory: on their way into a bucket, too, uploads take memory
+// that does not grow with the files.
+func TestUploadMemory(t *testing.T) {
+	n, size := 6, 20<<20
+	if os.Getenv("GANTRY_ACCEPT") != "" {
+		n, size = 50, 100<<20-4096
+	}
+	film := mediatest.MovieFile{Brands: []string{"isom", "avc1", "mp41"}, Video: true, Audio: true, MoovLast: true, Before: mediatest.Box("free", make([]byte, size))}.Bytes()
+	each(t, func(t *testing.T, _ provider, u uploads) { u.UploadMemory(t, n, film) })
 }
 
 // TestAwayS3: what a host put into the bucket while Gantry was away is judged
 // when it is back.
 func TestAwayS3(t *testing.T) {
 	s3 := startS3(t)
-	for k, v := range s3.env {
-		t.Setenv(k, v)
-	}
-	b, err := blob.Open(t.Context(), s3.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	b := s3.open(t)
 	good, bad := awayKey("ann", "1", "photo.jpg"), awayKey("bob", "2", "photo.jpg")
 	for key, file := range map[string][]byte{good: picture(40), bad: []byte("MZ" + strings.Repeat("x", 500)), media.QuarantineAway + "README": []byte("of the operator")} {
 		if err := b.Put(t.Context(), key, "application/octet-stream", bytes.NewReader(file)); err != nil {

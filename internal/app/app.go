@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,6 +66,7 @@ type App struct {
 	signups      *launch.Signups
 	guests       *launch.Guests
 	media        *media.Service
+	parts        func(now time.Time) error // removes what a kill left half written in a local bucket
 	tus          *resumable.Dir
 	refusals     *prometheus.CounterVec
 	geo          *geoip.Database // nil: none is configured
@@ -223,6 +225,7 @@ func (a *App) Start(ctx context.Context) error {
 	loops, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.cancel = cancel
 	a.startLoops(loops)
+	a.loops.Go(debug.FreeOSMemory) // building the program leaves more garbage than it keeps
 	go func() {
 		if err := a.server.Serve(a.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			a.dead <- fmt.Errorf("the HTTP server ended: %w", err)

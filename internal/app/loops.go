@@ -35,6 +35,7 @@ func (a *App) startLoops(ctx context.Context) {
 		a.every(ctx, geoEvery, "read address database", func(context.Context) error { return a.geo.Reload() })
 	}
 	a.every(ctx, tusEvery, "collect resumable uploads", a.tus.Collect)
+	a.every(ctx, tusEvery, "collect parts of objects", func(context.Context) error { return a.parts(a.o.Now()) })
 	a.startLeased(ctx)
 	a.startHealth(ctx)
 	a.startIncidents(ctx)

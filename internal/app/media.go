@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -53,7 +54,8 @@ func (a *App) openMedia(ctx context.Context) error {
 	if a.tus, err = resumable.Open(a.path("tus"), a.o.Now); err != nil {
 		return fmt.Errorf("data_dir: %w", err)
 	}
-	return a.media.Sweep()
+	a.parts = bucket.Sweep
+	return errors.Join(a.media.Sweep(), a.parts(a.o.Now()))
 }
 
 // bucketURL is where uploads are stored.

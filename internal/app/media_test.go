@@ -137,6 +137,13 @@ func TestUploads(t *testing.T) {
 	if n := len(s.verdictLog(t, "")); n != 8 {
 		t.Errorf("%d entries in the verdict log, want 8", n)
 	}
+	// The actual size is told also where nobody says it before.
+	big := append(bytes.Clone(jpeg), make([]byte, 15<<20)...)
+	for what, body := range map[string]io.Reader{"declared": bytes.NewReader(big), "in chunks": struct{ io.Reader }{bytes.NewReader(big)}} {
+		if _, out := s.send(t, "/v1/media/inspect", "alice", "big.jpg", "image/jpeg", body); out.Details.Actual != float64(len(big)) {
+			t.Errorf("%s: actual size %v, want %d", what, out.Details.Actual, len(big))
+		}
+	}
 	status, out := s.send(t, uploads, "alice", "../../Mein Foto.JPEG", "image/jpeg", bytes.NewReader(jpeg))
 	if status != 201 || out.Filename != "Mein Foto.jpg" || !strings.HasPrefix(out.Path, "media/u-alice/") || out.Size != int64(len(jpeg)) {
 		t.Fatalf("a JPEG: %d %+v", status, out)
@@ -244,6 +251,13 @@ func TestUploadForm(t *testing.T) {
 		{"traversal", []func(*multipart.Writer){user, file(`form-data; name="file"; filename="..\\..\\boot.jpg"`)}, 201, "boot.jpg"},
 		{"twice a name", []func(*multipart.Writer){user, file(`form-data; name="file"; filename="a.jpg"; filename="b.exe"`)}, 400, ""},
 		{"no owner", []func(*multipart.Writer){file(`form-data; name="file"; filename="a.jpg"`)}, 400, ""},
+		{"endless fields", []func(*multipart.Writer){user, func(w *multipart.Writer) {
+			for i := range 2000 {
+				_ = w.WriteField(fmt.Sprint("f", i), "x")
+			}
+		}, file(`form-data; name="file"; filename="a.jpg"`)}, 400, ""},
+		{"endless header", []func(*multipart.Writer){user, file(`form-data; name="file"; filename="a.jpg"; x="` + strings.Repeat("y", 1<<20) + `"`)}, 400, ""},
+		{"endless header behind", []func(*multipart.Writer){user, file(`form-data; name="file"; filename="a.jpg"`), file(`form-data; x="` + strings.Repeat("y", 1<<20) + `"`)}, 400, ""},
 		{"no file", []func(*multipart.Writer){user}, 400, ""},
 		{"two files", []func(*multipart.Writer){user, file(`form-data; name="file"; filename="a.jpg"`), file(`form-data; name="file"; filename="b.jpg"`)}, 400, ""},
 	} {
@@ -353,5 +367,50 @@ func TestMediaTypesAreConfigurable(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, config.MediaTypes()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestUploadKeyFree: an upload that the bucket did not take has had no
+// effect: its Idempotency-Key is free for the next attempt.
+func TestUploadKeyFree(t *testing.T) {
+	s, dir := startMedia(t)
+	jpeg := mediatest.JPEG(mediatest.Picture(64, 48))
+	block := filepath.Join(dir, "media", "media") // a file where a folder belongs
+	if err := os.WriteFile(block, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, out := s.send(t, uploads, "alice", "a.jpg", "image/jpeg", bytes.NewReader(jpeg), "Idempotency-Key", "k1"); status != 503 {
+		t.Errorf("into a bucket that is away: %d %s", status, out.Code)
+	}
+	if err := os.Remove(block); err != nil {
+		t.Fatal(err)
+	}
+	if status, out := s.send(t, uploads, "alice", "a.jpg", "image/jpeg", bytes.NewReader(jpeg), "Idempotency-Key", "k1"); status != 201 {
+		t.Errorf("again: %d %s", status, out.Code)
+	}
+	if len(files(t, dir, "spool")) != 0 || len(files(t, dir, "media")) != 1 {
+		t.Errorf("left behind: %v %v", files(t, dir, "spool"), files(t, dir, "media"))
+	}
+}
+
+// TestContentCut: content that breaks off is not taken for whole.
+func TestContentCut(t *testing.T) {
+	s, dir := startMedia(t)
+	_, out := s.send(t, uploads, "alice", "a.jpg", "image/jpeg", bytes.NewReader(mediatest.JPEG(mediatest.Picture(64, 48))))
+	if err := os.Truncate(filepath.Join(dir, "media", out.Path), out.StoredSize-1); err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequest("GET", s.url+uploads+"/"+out.ID+"/content", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+s.creds["app"])
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if b, err := io.ReadAll(res.Body); err == nil {
+		t.Errorf("%d bytes of %d are taken for whole", len(b), out.StoredSize)
 	}
 }

@@ -7,12 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
-	"time"
+	"strconv"
+	"strings"
 
+	"cloud.google.com/go/storage"
+	azblob "github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"gocloud.dev/blob"
 	_ "gocloud.dev/blob/azureblob" // azblob://
@@ -20,6 +26,7 @@ import (
 	_ "gocloud.dev/blob/gcsblob"   // gs://
 	_ "gocloud.dev/blob/s3blob"    // s3://
 	"gocloud.dev/gcerrors"
+	"google.golang.org/api/googleapi"
 
 	"avalo.app/gantry/internal/fault"
 	"avalo.app/gantry/internal/media"
@@ -55,8 +62,7 @@ func Open(ctx context.Context, bucket string) (*Bucket, error) {
 			return nil, err
 		}
 		q := u.Query()
-		q.Set("metadata", "skip")   // keys carry all that is needed
-		q.Set("no_tmp_dir", "true") // a rename within one file system
+		q.Set("metadata", "skip") // keys carry all that is needed
 		u.RawQuery = q.Encode()
 	}
 	if out.b, err = blob.OpenBucket(ctx, u.String()); err != nil {
@@ -68,58 +74,41 @@ func Open(ctx context.Context, bucket string) (*Bucket, error) {
 // Close releases the bucket.
 func (b *Bucket) Close() error { return b.b.Close() }
 
-// Put implements media.Bucket.
-func (b *Bucket) Put(ctx context.Context, key, mime string, r io.Reader) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	w, err := b.b.NewWriter(ctx, key, &blob.WriterOptions{ContentType: mime})
-	if err != nil {
-		return coded("blob.Put", err)
-	}
-	if _, err := io.Copy(w, r); err != nil {
-		cancel() // closing then gives the object up
-		return coded("blob.Put", errors.Join(err, w.Close()))
-	}
-	if err := w.Close(); err != nil {
-		return coded("blob.Put", err)
-	}
-	return b.sync(key)
-}
-
-// sync makes a local object durable, which the driver does not.
-func (b *Bucket) sync(key string) error {
-	if b.dir == "" {
-		return nil
-	}
-	path := filepath.Join(b.dir, filepath.FromSlash(key))
-	for p := path; len(p) >= len(b.dir); p = filepath.Dir(p) {
-		f, err := os.Open(p)
-		if err != nil {
-			return coded("blob.Put", err)
-		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
-			return coded("blob.Put", err)
-		}
-	}
-	return nil
-}
-
 // Open implements media.Bucket.
 func (b *Bucket) Open(ctx context.Context, key string) (io.ReadCloser, media.Blob, error) {
 	r, err := b.b.NewReader(ctx, key, nil)
 	if err != nil {
-		return nil, media.Blob{}, coded("blob.Open", err)
+		return nil, media.Blob{}, coded("blob.Open", key, err)
 	}
-	return r, media.Blob{Key: key, Size: r.Size(), At: r.ModTime()}, nil
+	return r, media.Blob{Key: key, Size: r.Size(), Version: version(r), At: r.ModTime()}, nil
+}
+
+// version names the bytes that a reader reads: their ETag, or their generation
+// at Google. A local directory tells nothing.
+func version(r *blob.Reader) string {
+	var (
+		amazon s3.GetObjectOutput
+		google *storage.Reader
+		azure  azblob.DownloadStreamResponse
+	)
+	switch {
+	case r.As(&amazon) && amazon.ETag != nil:
+		return *amazon.ETag
+	case r.As(&google):
+		return strconv.FormatInt(google.Attrs.Generation, 10)
+	case r.As(&azure) && azure.ETag != nil:
+		return string(*azure.ETag)
+	}
+	return ""
 }
 
 // Delete implements media.Bucket.
 func (b *Bucket) Delete(ctx context.Context, key string) error {
 	err := b.b.Delete(ctx, key)
-	if gcerrors.Code(err) == gcerrors.NotFound {
+	if err != nil && missing(err) {
 		return nil
 	}
-	return coded("blob.Delete", err)
+	return coded("blob.Delete", key, err)
 }
 
 // List implements media.Bucket.
@@ -131,7 +120,7 @@ func (b *Bucket) List(ctx context.Context, prefix string, fn func(media.Blob) er
 			return nil
 		}
 		if err != nil {
-			return coded("blob.List", err)
+			return coded("blob.List", prefix, err)
 		}
 		if err := fn(media.Blob{Key: o.Key, Size: o.Size, At: o.ModTime}); err != nil {
 			return err
@@ -139,53 +128,63 @@ func (b *Bucket) List(ctx context.Context, prefix string, fn func(media.Blob) er
 	}
 }
 
-// Presign implements media.Bucket. The signature of S3 binds type, length and
-// If-None-Match, so that the bucket itself refuses another PUT while the first
-// lies there. Google's binds the type and Azure's nothing: what arrives is
-// judged by Verify all the same.
-func (b *Bucket) Presign(ctx context.Context, key, mime string, size int64, ttl time.Duration) (string, map[string]string, error) {
-	var client *s3.Client
-	if b.b.As(&client) {
-		return b.presignS3(ctx, client, key, mime, size, ttl)
-	}
-	headers := map[string]string{"Content-Type": mime}
-	o := &blob.SignedURLOptions{Method: http.MethodPut, Expiry: ttl, ContentType: mime}
-	if b.url.Scheme == "azblob" {
-		o.ContentType = "" // which its driver cannot bind
-		headers["x-ms-blob-type"] = "BlockBlob"
-	}
-	signed, err := b.b.SignedURL(ctx, key, o)
-	if gcerrors.Code(err) == gcerrors.Unimplemented {
-		return "", nil, fault.New(fault.Conflict, "blob.Presign", "this bucket cannot be written to by others: a local directory takes uploads through POST /v1/media/uploads")
-	}
-	return signed, headers, coded("blob.Presign", err)
-}
-
-// presignS3 asks the SDK: gocloud.dev's signatures leave out the type.
-func (b *Bucket) presignS3(ctx context.Context, client *s3.Client, key, mime string, size int64, ttl time.Duration) (string, map[string]string, error) {
-	bucket, key := b.url.Host, b.url.Query().Get("prefix")+key
-	req, err := s3.NewPresignClient(client, s3.WithPresignExpires(ttl)).PresignPutObject(ctx, &s3.PutObjectInput{
-		Bucket: &bucket, Key: &key, ContentType: &mime, ContentLength: &size, IfNoneMatch: new("*"),
-	})
-	if err != nil {
-		return "", nil, coded("blob.Presign", err)
-	}
-	headers := map[string]string{}
-	for name := range req.SignedHeader {
-		if name != "Host" { // every client sends it
-			headers[name] = req.SignedHeader.Get(name)
-		}
-	}
-	return req.URL, headers, nil
-}
-
-// coded gives an error of the bucket its code.
-func coded(op string, err error) error {
+// coded gives an error of the bucket its code. Keys name people, and errors
+// are logged: the key is cut out of the text.
+func coded(op, key string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case gcerrors.Code(err) == gcerrors.NotFound:
-		return &fault.Error{Code: fault.NotFound, Op: op, Msg: "there is no such object", Err: err}
+	case missing(err):
+		return &fault.Error{Code: fault.NotFound, Op: op, Msg: "there is no such object", Err: keyless{err, key}}
 	}
-	return &fault.Error{Code: fault.ServiceDegraded, Op: op, Msg: "the bucket does not answer now: try again in a moment", Err: err}
+	return &fault.Error{Code: fault.ServiceDegraded, Op: op, Msg: "the bucket does not answer now: try again in a moment", Err: keyless{err, key}}
 }
+
+// missing reports whether the bucket said that it holds no such object. The
+// drivers say NotFound also of Google's 403, of a bucket that is gone and of a
+// host whose name does not resolve: a Delete that believed them would leave
+// the object there and call it deleted.
+func missing(err error) bool {
+	if gcerrors.Code(err) != gcerrors.NotFound {
+		return false
+	}
+	var (
+		dns    *net.DNSError
+		google *googleapi.Error
+		amazon interface{ ErrorCode() string }
+	)
+	switch {
+	case errors.As(err, &dns), errors.Is(err, storage.ErrBucketNotExist), bloberror.HasCode(err, bloberror.ContainerNotFound):
+		return false
+	case errors.As(err, &google):
+		return google.Code == http.StatusNotFound
+	case errors.As(err, &amazon):
+		return amazon.ErrorCode() != "NoSuchBucket"
+	}
+	return true
+}
+
+// s3Name is the bucket of the URL, and a key with the URL's prefix.
+func (b *Bucket) s3Name(key string) (string, string) {
+	return b.url.Host, b.url.Query().Get("prefix") + key
+}
+
+// keyless is an error without the key of its object.
+type keyless struct {
+	error
+	key string
+}
+
+func (k keyless) Error() string {
+	if k.key == "" {
+		return k.error.Error()
+	}
+	// A driver may name the object's folder, or a file beside it.
+	text := strings.ReplaceAll(k.error.Error(), k.key, "KEY")
+	if folder := path.Dir(k.key); folder != "." {
+		text = strings.ReplaceAll(text, folder, "KEY")
+	}
+	return text
+}
+
+func (k keyless) Unwrap() error { return k.error }

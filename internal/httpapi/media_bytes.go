@@ -6,6 +6,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"strconv"
 	"time"
 
 	"avalo.app/gantry/internal/fault"
@@ -68,17 +69,47 @@ func readUpload(w http.ResponseWriter, r *http.Request) (incoming, error) {
 	q := r.URL.Query()
 	in := incoming{owner: q.Get("userId"), body: r.Body, Declared: media.Declared{Name: q.Get("filename"), MIME: r.Header.Get("Content-Type"), Size: r.ContentLength},
 		rest: func() error { return nil }}
-	if essence, _, _ := mime.ParseMediaType(in.MIME); essence != "multipart/form-data" {
+	essence, params, err := mime.ParseMediaType(in.MIME)
+	if essence != "multipart/form-data" {
 		return in, nil
 	}
-	form, err := r.MultipartReader()
-	if err != nil {
+	if err != nil || params["boundary"] == "" {
 		return in, formError(err)
 	}
-	return in, in.fromForm(form)
+	beside := &besides{r: r.Body, left: maxBeside}
+	return in, in.fromForm(multipart.NewReader(beside, params["boundary"]), beside)
+}
+
+// maxBeside bounds what a form holds beside the file, on either side: headers
+// are held in memory, and a form may have any number of fields.
+const maxBeside = 64 << 10
+
+var errBeside = errors.New("httpapi: too much beside the file")
+
+// besides reads no more than is left, while it is at all.
+type besides struct {
+	r    io.Reader
+	left int64
+	free bool
+}
+
+func (b *besides) Read(p []byte) (int, error) {
+	if b.free {
+		return b.r.Read(p)
+	}
+	if b.left <= 0 {
+		return 0, errBeside
+	}
+	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
 }
 
 func formError(err error) error {
+	if errors.Is(err, errBeside) {
+		return fault.Invalid("httpapi.upload", fault.Field{Field: "body", Problem: "too much beside the file", Limit: maxBeside},
+			"the form has more than %d bytes beside the file: send only userId and the file", maxBeside)
+	}
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
@@ -89,7 +120,7 @@ func formError(err error) error {
 // maxField bounds a form's field beside the file, in bytes.
 const maxField = 1024
 
-func (in *incoming) fromForm(form *multipart.Reader) error {
+func (in *incoming) fromForm(form *multipart.Reader, beside *besides) error {
 	for {
 		part, err := form.NextRawPart()
 		if err != nil {
@@ -108,8 +139,10 @@ func (in *incoming) fromForm(form *multipart.Reader) error {
 		if part.FileName() == "" {
 			continue
 		}
+		beside.free = true
 		in.Declared = media.Declared{Name: rawName(part), MIME: part.Header.Get("Content-Type"), Size: -1}
 		in.body, in.rest = part, func() error {
+			beside.free, beside.left = false, maxBeside
 			if _, err := form.NextRawPart(); err != io.EOF {
 				return fault.Invalid("httpapi.upload", fault.Field{Field: "body", Problem: "more than one part after the file"}, "send one file a request, as the form's last part")
 			}
@@ -218,6 +251,7 @@ func (s *Server) mediaContent(w http.ResponseWriter, r *http.Request) {
 	defer body.Close()
 	h := w.Header()
 	h.Set("Content-Type", u.Object.MIME)
+	h.Set("Content-Length", strconv.FormatInt(u.Object.Stored, 10)) // what breaks off is not taken for whole
 	h.Set("Cache-Control", "private, no-store")
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": u.Name}))
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")

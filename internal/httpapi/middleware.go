@@ -86,6 +86,9 @@ func (s *Server) serve(route Route, h http.HandlerFunc, w *recorder, r *http.Req
 	if forBrowsers(r) {
 		s.allowOrigin(w, r)
 	}
+	if route.Slow {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(settling + stall)) // a test's recorder has none
+	}
 	principal, err := s.authorize(route, r)
 	if err != nil {
 		s.fail(w, r, err)

@@ -32,6 +32,8 @@ type Route struct {
 	Large bool
 	// Hot marks the path that must not allocate: no context, no access log.
 	Hot bool
+	// Slow marks an answer that a file is read for: it may take minutes.
+	Slow bool
 	// Streams marks an answer that lasts until the client leaves.
 	Streams bool
 	// twin marks a second path of a row that is documented already.
@@ -187,7 +189,7 @@ func routes() []Route {
 			Summary: "Delete an upload; its content goes with the last upload of it", bind: op((*Server).deleteUpload)},
 		{Method: "POST", Path: "/v1/media/uploads/presign", Name: "presignUpload", Tag: "Media", Permission: access.UseMedia, status: http.StatusCreated,
 			Summary: "Prepare an upload that goes to the bucket's quarantine directly", bind: op((*Server).presignUpload)},
-		{Method: "POST", Path: "/v1/media/uploads/{id}/verify", Name: "verifyUpload", Tag: "Media", Permission: access.UseMedia,
+		{Method: "POST", Path: "/v1/media/uploads/{id}/verify", Name: "verifyUpload", Tag: "Media", Permission: access.UseMedia, Slow: true,
 			Summary: "Judge an upload in quarantine; what passes becomes public", bind: op((*Server).verifyUpload)},
 		{Method: "POST", Path: "/v1/media/tus", Name: "tusCreate", Tag: "Media", Permission: access.UseMedia, Large: true, out: api.MediaUpload{}, status: http.StatusCreated,
 			Summary: "Begin a resumable upload by tus 1.0; the body may be its first bytes", bind: raw((*Server).tusCreate)},
@@ -257,7 +259,7 @@ func routes() []Route {
 			Summary: "checkSignupEligibility(countryCode, inviteCode, userId) by the Firebase callable protocol", bind: callable((*Server).callEligibility)},
 		{Method: "POST", Path: "/callable/validateMediaUpload", Name: "callableValidateMedia", Tag: "Callable", Permission: access.UseMedia,
 			Summary: "validateMediaUpload(filename, mimeType, size, userId) by the Firebase callable protocol", bind: callable((*Server).callValidateMedia)},
-		{Method: "POST", Path: "/callable/verifyUploadedFile", Name: "callableVerifyUpload", Tag: "Callable", Permission: access.UseMedia,
+		{Method: "POST", Path: "/callable/verifyUploadedFile", Name: "callableVerifyUpload", Tag: "Callable", Permission: access.UseMedia, Slow: true,
 			Summary: "verifyUploadedFile(path, userId, mimeType) by the Firebase callable protocol", bind: callable((*Server).callVerifyUpload)},
 		{Method: "OPTIONS", Path: "/callable/{name}", Name: "callablePreflight", Tag: "Callable", Permission: access.ReadPublic,
 			Summary: "CORS preflight of every callable", bind: raw((*Server).preflight)},

@@ -132,7 +132,7 @@ const settleTimeout = 5 * time.Second
 // settle runs a write that ends a claim: it goes on when the request was
 // cancelled, and carries no claim itself.
 func (s *Service) settle(ctx context.Context, id ID, decide func(*Record) (bool, error)) error {
-	ctx, cancel := context.WithTimeout(without(context.WithoutCancel(ctx)), settleTimeout)
+	ctx, cancel := context.WithTimeout(Without(context.WithoutCancel(ctx)), settleTimeout)
 	defer cancel()
 	return s.store.UpdateIdempotency(ctx, id, decide)
 }

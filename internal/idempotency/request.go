@@ -75,7 +75,8 @@ func From(ctx context.Context) (Claim, bool) {
 	return c, ok
 }
 
-func without(ctx context.Context) context.Context {
+// Without returns a context whose writes are no effects of the request.
+func Without(ctx context.Context) context.Context {
 	return context.WithValue(ctx, claimKey{}, nil)
 }
 
@@ -98,7 +99,7 @@ func (s *Service) Claim(ctx context.Context, q Request) (Decision, error) {
 		return Decision{}, err
 	}
 	var d Decision
-	err := s.store.UpdateIdempotency(without(ctx), id, func(r *Record) (bool, error) {
+	err := s.store.UpdateIdempotency(Without(ctx), id, func(r *Record) (bool, error) {
 		d = Decision{}
 		now := s.now()
 		if !r.free(now) {

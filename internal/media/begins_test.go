@@ -5,7 +5,6 @@ import (
 
 	"avalo.app/gantry/internal/fault"
 	"avalo.app/gantry/internal/media"
-	"avalo.app/gantry/internal/media/audiotest"
 	"avalo.app/gantry/internal/media/mediatest"
 )
 
@@ -13,16 +12,7 @@ import (
 // cut, it is not refused.
 func TestBeginsTakesEveryPrefix(t *testing.T) {
 	i := &media.Inspector{Policy: media.DefaultPolicy}
-	whole := map[string][]byte{}
-	for _, f := range append(append(mediatest.Movies(), mediatest.Pictures()...), mediatest.WebMs()...) {
-		whole[f.Name] = f.Data
-	}
-	for _, s := range append(append(append(mediatest.JPEGs(), mediatest.PNGs()...), mediatest.GIFs()...), mediatest.WebPs()...) {
-		whole[s.Name] = s.Bytes
-	}
-	for _, f := range audiotest.HonestAudio() {
-		whole[f.Name] = f.Data
-	}
+	whole := honestFiles()
 	for name, b := range whole {
 		if _, err := i.Begins(media.Declared{Name: "a"}, b[:min(len(b), media.SniffLen)], true); err != nil {
 			t.Errorf("%s is no accepted file: %v", name, err)

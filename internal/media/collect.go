@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"path"
 	"sync"
 	"time"
@@ -51,37 +52,54 @@ func (l *later) put(key string, until time.Time) {
 	l.until[key] = until
 }
 
-func (l *later) len() int {
+// len is how many wait for their turn. It forgets past turns, also of what is
+// not there any more.
+func (l *later) len(now time.Time) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	maps.DeleteFunc(l.until, func(_ string, until time.Time) bool { return !now.Before(until) })
 	return len(l.until)
 }
 
 // VerifyAway judges what hosts put into quarantine while Gantry was away. It
 // deletes nothing that was not judged.
 func (s *Service) VerifyAway(ctx context.Context) error {
-	var keys []Blob
-	err := s.o.Bucket.List(ctx, QuarantineAway, func(b Blob) error {
-		_, _, _, ours := parseAway(b.Key) // somebody else's object is left alone
-		if now := s.o.Now(); ours && now.Sub(b.At) > awayAge && s.later.due(b.Key, now) {
-			keys = append(keys, b)
+	var errs []error
+	for judged := map[string]bool{}; ; {
+		batch, err := s.awayBatch(ctx, judged)
+		if err != nil {
+			return errors.Join(append(errs, err)...)
 		}
-		if len(keys) == sweepBatch {
+		for _, b := range batch {
+			judged[b.Key] = true
+			if err := s.verifyAway(ctx, b); err != nil {
+				s.later.put(b.Key, s.o.Now().Add(retryAge))
+				errs = append(errs, err)
+			}
+		}
+		if len(batch) < sweepBatch || ctx.Err() != nil {
+			return errors.Join(errs...)
+		}
+	}
+}
+
+// awayBatch finds some of what waits for its turn.
+func (s *Service) awayBatch(ctx context.Context, judged map[string]bool) (batch []Blob, err error) {
+	now := s.o.Now()
+	err = s.o.Bucket.List(ctx, QuarantineAway, func(b Blob) error {
+		_, _, _, ours := parseAway(b.Key) // somebody else's object is left alone
+		if ours && !judged[b.Key] && now.Sub(b.At) > awayAge && s.later.due(b.Key, now) {
+			batch = append(batch, b)
+		}
+		if len(batch) == sweepBatch {
 			return io.EOF
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
+	if errors.Is(err, io.EOF) {
+		err = nil
 	}
-	var errs []error
-	for _, b := range keys {
-		if err := s.verifyAway(ctx, b); err != nil {
-			s.later.put(b.Key, s.o.Now().Add(retryAge))
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
+	return batch, err
 }
 
 func (s *Service) verifyAway(ctx context.Context, b Blob) error {
@@ -116,9 +134,9 @@ func (s *Service) Collect(ctx context.Context) error {
 	}
 	var errs []error
 	for _, o := range objects {
-		errs = append(errs, s.remove(ctx, o))
+		errs = append(errs, s.forget(ctx, o))
 	}
-	waiting, err := s.o.Store.Waiting(ctx, now.Add(-abandonedAge), sweepBatch+s.later.len())
+	waiting, err := s.o.Store.Waiting(ctx, now.Add(-abandonedAge), sweepBatch+s.later.len(now))
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
@@ -135,7 +153,17 @@ func (s *Service) Collect(ctx context.Context) error {
 		s.later.put(quarantinePresigned, now.Add(strayEvery))
 		errs = append(errs, s.collectStrays(ctx))
 	}
-	return errors.Join(append(errs, s.Sweep())...)
+	return errors.Join(errs...)
+}
+
+// forget removes an object whose last writer has surely ended. Its bytes may
+// have been deleted before; one that wrote the same content meanwhile may
+// have put them back.
+func (s *Service) forget(ctx context.Context, o Object) error {
+	if err := s.o.Bucket.Delete(ctx, o.Key); err != nil {
+		return away(err)
+	}
+	return s.o.Store.ForgetObject(ctx, o.ID)
 }
 
 // settleWaiting judges an upload that nobody asked to verify.
@@ -145,8 +173,11 @@ func (s *Service) settleWaiting(ctx context.Context, u Upload) error {
 	case err == nil, Refuses(code), code == fault.InvalidArgument, code == fault.NotFound:
 		return nil
 	case errors.Is(err, errNotArrived):
-		_, err := s.o.Store.DropUpload(ctx, u.ID, nil)
-		return err
+		_, err := s.o.Store.DropUpload(ctx, u.ID, Quarantined, nil)
+		if code := fault.CodeOf(err); err != nil && code != fault.NotFound && code != fault.Conflict { // deleted or verified meanwhile
+			return err
+		}
+		return nil
 	}
 	return err
 }

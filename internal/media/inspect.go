@@ -107,7 +107,11 @@ func (i *Inspector) Inspect(ctx context.Context, d Declared, r io.Reader, out io
 	if err != nil {
 		return v, src.cause(rejected(err))
 	}
-	if name, at, ok := seen.Found(); ok {
+	name, at, ok := seen.Found()
+	if !ok && p.Sanitise && v.Type.Class == Image { // without its metadata, no honest picture has a page in it
+		name, at, ok = seen.Markup()
+	}
+	if ok {
 		return v, rejected(&walk.Reject{Code: walk.Mismatch, Reason: "it holds what looks like " + name, Offset: at})
 	}
 	v.SHA256 = hex.EncodeToString(src.hash.Sum(nil))
@@ -222,7 +226,7 @@ var errOver = errors.New("media: over the limit")
 func (s *source) cause(err error) error {
 	switch {
 	case s.over:
-		return s.policy.tooLarge(s.class, s.n)
+		return s.tooLarge()
 	case errors.Is(s.failed, context.DeadlineExceeded):
 		return s.failed
 	case s.failed != nil:
@@ -230,6 +234,19 @@ func (s *source) cause(err error) error {
 			Detail: fault.Field{Field: "body", Problem: "broken off", Actual: s.n}}
 	}
 	return err
+}
+
+// readOn is how much of a file that is over its limit is read for its size.
+const readOn = 32 << 20
+
+// tooLarge reads on for the actual size of a file of which nobody said it.
+func (s *source) tooLarge() error {
+	rest, err := io.Copy(io.Discard, io.LimitReader(s.r, readOn))
+	e := s.policy.tooLarge(s.class, s.n+rest)
+	if err != nil || rest == readOn {
+		e.Msg = fmt.Sprintf("the file has more than %d bytes, the limit for %s files is %d (%s)", s.n+rest, s.class, s.limit, megabytes(s.limit))
+	}
+	return e
 }
 
 // counted counts what passes.

@@ -66,15 +66,16 @@ type Refusal struct {
 // transaction; a caller that got an error may repeat it. All may be called at
 // once from many nodes.
 type Store interface {
-	// BeginObject answers whether the owner's content is stored: then u becomes
-	// another reference to it, at once, and done is true. Else it notes that the
-	// object is being written under the key that it returns; two that write the
-	// same content at once are given the same key and id.
-	BeginObject(ctx context.Context, o Object, u Upload) (got Upload, done bool, err error)
+	// BeginObject answers whether the owner's content is stored: then live is
+	// true. Else it notes that the object is being written under the key that it
+	// returns; two that write the same content at once are given the same key
+	// and id. It is no effect of a request: whoever dies behind it has done
+	// nothing.
+	BeginObject(ctx context.Context, o Object) (got Object, live bool, err error)
 
 	// FinishObject makes the object that was begun public, and u a reference to
-	// it. NOT_FOUND, here and from BeginObject, if u waited in quarantine and was
-	// dropped meanwhile; CONFLICT if the object was collected meanwhile.
+	// it. NOT_FOUND if u waited in quarantine and was dropped meanwhile; CONFLICT
+	// if the object was deleted or collected meanwhile.
 	FinishObject(ctx context.Context, id string, u Upload) (Upload, error)
 
 	// Quarantine adds an upload whose bytes wait in quarantine; one that is
@@ -84,13 +85,14 @@ type Store interface {
 	// MediaUpload returns one upload; NOT_FOUND if there is none.
 	MediaUpload(ctx context.Context, id string) (Upload, error)
 
-	// DropUpload removes an upload, and notes r in the verdict log if it is not
-	// nil. It returns the object's key if no other upload refers to it: the
-	// caller deletes it and then calls ForgetObject.
-	DropUpload(ctx context.Context, id string, r *Refusal) (orphan Object, err error)
+	// DropUpload removes an upload, if it is in the state ("": any), and notes r
+	// in the verdict log if it is not nil; CONFLICT if it is in another one. It
+	// returns the object if no other upload refers to it: the caller deletes its
+	// bytes. Its row stays for Abandoned, since somebody may be writing the same
+	// bytes just then.
+	DropUpload(ctx context.Context, id string, state UploadState, r *Refusal) (orphan Object, err error)
 
-	// ForgetObject removes the row of an object that DropUpload orphaned or that
-	// was never finished, unless it is referred to by now.
+	// ForgetObject removes the row of an object that Abandoned returned.
 	ForgetObject(ctx context.Context, id string) error
 }
 
@@ -123,7 +125,7 @@ type RefusalFilter struct {
 type Blob struct {
 	Key     string
 	Size    int64
-	Version string // of the bytes, as far as the bucket tells: an ETag
+	Version string // of the bytes, as far as Open can tell: an ETag or a generation
 	At      time.Time
 }
 
@@ -131,8 +133,9 @@ type Blob struct {
 // letters, digits, and / - _ . only.
 type Bucket interface {
 	// Put writes r under key, durably before it returns. An interrupted Put
-	// leaves no object under the key.
-	Put(ctx context.Context, key, mime string, r io.Reader) error
+	// leaves no object under the key. It holds at most 4 MB of r in memory, and
+	// may read it twice.
+	Put(ctx context.Context, key, mime string, r io.ReadSeeker) error
 
 	// Open reads an object; NOT_FOUND if there is none. All bytes are of the
 	// version that Blob names.
@@ -145,8 +148,9 @@ type Bucket interface {
 	List(ctx context.Context, prefix string, fn func(Blob) error) error
 
 	// Presign returns a URL that accepts one PUT of exactly this type and size
-	// until ttl is over, and the headers that the PUT must send. CONFLICT if
-	// the bucket cannot do that.
+	// until ttl is over, as far as the provider binds them, and the headers that
+	// the PUT must send. No provider accepts a second PUT while the first lies
+	// there. CONFLICT if the bucket cannot do that.
 	Presign(ctx context.Context, key, mime string, size int64, ttl time.Duration) (url string, headers map[string]string, err error)
 }
 

@@ -1,6 +1,7 @@
 package media
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -68,7 +69,20 @@ func (s *Service) Presign(ctx context.Context, owner string, d Declared) (Presig
 // if not, nothing of it stays, but for an entry in the verdict log. Verifying
 // again returns the upload as it is.
 func (s *Service) Verify(ctx context.Context, id string) (Upload, error) {
+	u, err := s.verify(ctx, id)
+	if err != nil && fault.CodeOf(err) == fault.Conflict { // another verification may have been quicker
+		if now, rerr := s.o.Store.MediaUpload(ctx, id); rerr == nil && now.State == Verified {
+			return now, nil
+		}
+	}
+	return u, err
+}
+
+func (s *Service) verify(ctx context.Context, id string) (Upload, error) {
 	u, err := s.o.Store.MediaUpload(ctx, id)
+	if err == nil && u.State == Verified && u.Quarantine != "" {
+		_ = s.o.Bucket.Delete(ctx, u.Quarantine) // a kill may have left it, or another PUT; what fails is swept
+	}
 	if err != nil || u.State == Verified {
 		return u, err
 	}
@@ -86,9 +100,9 @@ func (s *Service) Verify(ctx context.Context, id string) (Upload, error) {
 		d.Size = u.Size
 	}
 	got, err := s.receive(ctx, d, in)
-	if in.err != nil {
+	if failed := cmp.Or(in.err, ctx.Err()); failed != nil { // it says nothing about the file
 		got.Close()
-		return u, away(in.err)
+		return u, away(failed)
 	}
 	if err != nil {
 		return u, s.reject(ctx, u, d, got.Verdict, err)
@@ -132,9 +146,11 @@ func (s *Service) reject(ctx context.Context, u Upload, d Declared, v Verdict, e
 	}
 	r := s.refusal(u.Owner, "verify", d, v, err)
 	r.ID = s.hash("refusal", u.Quarantine)[:20] // one entry, also if the next step fails and the object is judged again
-	s.o.Refused("verify", code)
-	if _, derr := s.o.Store.DropUpload(ctx, u.ID, &r); derr != nil && fault.CodeOf(derr) != fault.NotFound {
-		return errors.Join(err, derr)
+	switch _, derr := s.o.Store.DropUpload(ctx, u.ID, Quarantined, &r); {
+	case derr == nil:
+		s.o.Refused("verify", code)
+	case fault.CodeOf(derr) != fault.NotFound: // the refusal is not noted, or the upload was verified meanwhile
+		return derr
 	}
 	if derr := s.o.Bucket.Delete(ctx, u.Quarantine); derr != nil {
 		return errors.Join(err, derr)

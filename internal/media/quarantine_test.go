@@ -3,6 +3,7 @@ package media_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -313,4 +314,16 @@ func TestAwayKeyLong(t *testing.T) {
 // awayKey is the key of an upload that a host puts into quarantine.
 func awayKey(owner, id, name string) string {
 	return api.MediaAwayKey(owner, strings.Repeat("0", 15)+id, name)
+}
+
+// TestAwayAll: however much came while Gantry was away, one turn judges it.
+func TestAwayAll(t *testing.T) {
+	r := newRig(t)
+	for i := range 101 {
+		r.lands(t, awayKey("ann", fmt.Sprintf("%04d", i), "photo.jpg"), picture)
+	}
+	r.later(time.Minute)
+	if err := r.VerifyAway(t.Context()); err != nil || len(r.uploads(t)) != 101 || len(r.keys(t, "")) != 1 {
+		t.Errorf("%d uploads, %d objects: %v", len(r.uploads(t)), len(r.keys(t, "")), err)
+	}
 }

@@ -29,14 +29,13 @@ type Options struct {
 	// per file.
 	AcceptUnscanned func() bool
 	Scans           func(Scan) // counts what the scanner said
-	// Take charges one upload to the user, or refuses with RATE_LIMITED; Give
-	// gives it back.
+	// Take charges one upload to the user, or refuses with RATE_LIMITED.
 	Take func(ctx context.Context, user string) error
 	// Key hides owners in the verdict log and makes keys unguessable. Every node
 	// needs the same one.
 	Key []byte
-	// Spool is a local directory for files that are being judged. What is left
-	// there by a crash is removed by Sweep.
+	// Spool is a local directory of this process for files that are being
+	// judged. What a crash left there is removed by Sweep.
 	Spool   string
 	Refused func(flow string, code fault.Code) // counts
 	Now     func() time.Time
@@ -112,16 +111,38 @@ func (s *Service) Inspect(ctx context.Context, owner string, d Declared, r io.Re
 func (s *Service) receive(ctx context.Context, d Declared, r io.Reader) (*Received, error) {
 	f, err := os.CreateTemp(s.o.Spool, "up-")
 	if err != nil {
-		return &Received{}, &fault.Error{Code: fault.ServiceDegraded, Op: opUpload, Err: err, Msg: "there is no room for uploads now: try again in a moment"}
+		return &Received{}, noRoom(err)
 	}
-	got := &Received{s: s, file: f, Scanned: Unscanned}
-	if got.Verdict, err = s.o.Inspector.Inspect(ctx, d, r, f); err == nil {
+	got, out := &Received{s: s, file: f, Scanned: Unscanned}, &spooled{f: f}
+	got.Verdict, err = s.o.Inspector.Inspect(ctx, d, r, out)
+	if out.err != nil { // whatever the walker made of it
+		err = noRoom(out.err)
+	}
+	if err == nil {
 		err = got.settle(ctx)
 	}
 	if err != nil {
 		got.Close()
 	}
 	return got, err
+}
+
+func noRoom(err error) error {
+	return &fault.Error{Code: fault.ServiceDegraded, Op: opUpload, Err: err, Msg: "there is no room for uploads now: try again in a moment"}
+}
+
+// spooled remembers that the disk failed: that says nothing about the file.
+type spooled struct {
+	f   *os.File
+	err error
+}
+
+func (s *spooled) Write(b []byte) (int, error) {
+	n, err := s.f.Write(b)
+	if err != nil {
+		s.err = err
+	}
+	return n, err
 }
 
 // settle applies the patches and asks the scanner.
@@ -156,13 +177,13 @@ func (r *Received) Close() {
 }
 
 // Content reads what will be stored.
-func (r *Received) Content() io.Reader { return io.NewSectionReader(r.file, 0, r.Stored) }
+func (r *Received) Content() io.ReadSeeker { return io.NewSectionReader(r.file, 0, r.Stored) }
 
 // Keep stores the upload: one object for each owner and content. id is the
 // upload's if it has one already, since it waited in quarantine or arrived in
 // pieces, else "". Keeping it again under its id changes nothing.
 func (r *Received) Keep(ctx context.Context, id string) (u Upload, err error) {
-	for range 3 { // the collector may take an object that was begun long ago
+	for range 3 { // the last other upload of this content may be deleted meanwhile
 		if u, err = r.keep(ctx, id); err == nil || fault.CodeOf(err) != fault.Conflict {
 			break
 		}
@@ -182,14 +203,16 @@ func (r *Received) keep(ctx context.Context, id string) (Upload, error) {
 	}
 	o := Object{ID: NewID(), Owner: r.owner, SHA256: r.SHA256, MIME: r.Type.MIME, Size: r.Size, Stored: r.Stored, CreatedAt: now}
 	o.Key = s.finalKey(o, r.Type)
-	got, done, err := s.o.Store.BeginObject(ctx, o, u)
-	if err != nil || done {
-		return got, err
+	o, live, err := s.o.Store.BeginObject(ctx, o)
+	if err != nil {
+		return Upload{}, err
 	}
-	if err := s.o.Bucket.Put(ctx, got.Object.Key, r.Type.MIME, r.Content()); err != nil {
-		return Upload{}, away(err)
+	if !live {
+		if err := s.o.Bucket.Put(ctx, o.Key, r.Type.MIME, r.Content()); err != nil {
+			return Upload{}, away(err)
+		}
 	}
-	return s.o.Store.FinishObject(ctx, got.Object.ID, u)
+	return s.o.Store.FinishObject(ctx, o.ID, u)
 }
 
 // finalKey is media/OWNER/CONTENT.EXT: unguessable, since the content is
@@ -218,27 +241,16 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	orphan, err := s.o.Store.DropUpload(ctx, id, nil)
-	if err != nil {
-		return err
-	}
-	if u.Quarantine != "" {
+	if u.Quarantine != "" { // first: without its row it would be taken for new
 		if err := s.o.Bucket.Delete(ctx, u.Quarantine); err != nil {
 			return away(err)
 		}
 	}
-	return s.remove(ctx, orphan)
-}
-
-// remove deletes an object that nothing refers to. What fails is swept.
-func (s *Service) remove(ctx context.Context, o Object) error {
-	if o.ID == "" {
-		return nil
+	orphan, err := s.o.Store.DropUpload(ctx, id, "", nil)
+	if err != nil || orphan.ID == "" {
+		return err
 	}
-	if err := s.o.Bucket.Delete(ctx, o.Key); err != nil {
-		return away(err)
-	}
-	return s.o.Store.ForgetObject(ctx, o.ID)
+	return away(s.o.Bucket.Delete(ctx, orphan.Key)) // what fails is collected
 }
 
 // Upload returns one upload.
@@ -278,7 +290,7 @@ func (s *Service) note(ctx context.Context, owner, flow string, d Declared, v Ve
 
 func (s *Service) refusal(owner, flow string, d Declared, v Verdict, err error) Refusal {
 	r := Refusal{ID: NewID(), At: s.o.Now().UTC().Truncate(time.Microsecond), OwnerHash: s.OwnerHash(owner), Flow: flow, Code: fault.CodeOf(err),
-		Declared: CanonicalMIME(d.MIME), Detected: v.MIME}
+		Declared: shown(CanonicalMIME(d.MIME)), Detected: v.MIME}
 	if d.Ref != "" {
 		r.ID = d.Ref
 	}
@@ -326,21 +338,13 @@ func checkOwner(owner string) error {
 	return nil
 }
 
-// sweepAge is how old a spooled file is when its process has surely gone:
-// no upload lasts so long.
-const sweepAge = 6 * time.Hour
-
-// Sweep removes spooled files that a crash left.
+// Sweep removes spooled files that a crash left. It is called at start, when
+// all of them are.
 func (s *Service) Sweep() error {
 	files, err := filepath.Glob(filepath.Join(s.o.Spool, "up-*"))
-	if err != nil {
-		return err
-	}
-	var errs []error
+	errs := []error{err}
 	for _, f := range files {
-		if i, err := os.Stat(f); err == nil && s.o.Now().Sub(i.ModTime()) > sweepAge {
-			errs = append(errs, os.Remove(f))
-		}
+		errs = append(errs, os.Remove(f))
 	}
 	return errors.Join(errs...)
 }

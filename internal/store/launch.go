@@ -26,21 +26,6 @@ type modeDoc struct {
 	Since time.Time   `json:"since"`
 }
 
-// each runs a query and scans each row.
-func each(ctx context.Context, q querier, scan func(*sql.Rows) error, query string, args ...any) error {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
 // LaunchState implements launch.ControlStore.
 func (db *DB) LaunchState(ctx context.Context) (launch.State, error) {
 	s, err := launchState(ctx, db.read)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"avalo.app/gantry/internal/fault"
+	"avalo.app/gantry/internal/idempotency"
 	"avalo.app/gantry/internal/lease"
 	"avalo.app/gantry/internal/media"
 )
@@ -32,16 +33,15 @@ func (db *DB) onMedia(ctx context.Context, op string, fn func(*Tx) error) error 
 }
 
 // BeginObject implements media.Store.
-func (db *DB) BeginObject(ctx context.Context, o media.Object, u media.Upload) (media.Upload, bool, error) {
-	done := false
-	err := db.onMedia(ctx, "store.BeginObject", func(tx *Tx) error {
-		var there media.Object
+func (db *DB) BeginObject(ctx context.Context, o media.Object) (got media.Object, live bool, err error) {
+	err = db.onMedia(idempotency.Without(ctx), "store.BeginObject", func(tx *Tx) error {
+		got, live = media.Object{}, false
 		var state string
 		var created int64
 		err := tx.QueryRow(ctx, `SELECT o.state, `+objectColumns+` FROM media_objects o WHERE o.owner = $1 AND o.sha256 = $2 AND o.state <> 'deleting'`, o.Owner, o.SHA256).
-			Scan(append([]any{&state}, objectInto(&there, &created)...)...)
+			Scan(append([]any{&state}, objectInto(&got, &created)...)...)
 		if errors.Is(err, sql.ErrNoRows) {
-			u.Object, done = o, false
+			got = o
 			_, err := tx.Exec(ctx, `INSERT INTO media_objects (id, owner, sha256, key, state, refs, mime, size, stored, created_at, touched_at)
 				VALUES ($1, $2, $3, $4, 'pending', 0, $5, $6, $7, $8, $8)`, o.ID, o.Owner, o.SHA256, o.Key, o.MIME, o.Size, o.Stored, micros(o.CreatedAt))
 			return err
@@ -49,17 +49,16 @@ func (db *DB) BeginObject(ctx context.Context, o media.Object, u media.Upload) (
 		if err != nil {
 			return err
 		}
-		there.CreatedAt = fromMicros(created)
-		u.Object, done = there, state == "live"
-		if done {
-			return tx.refer(ctx, u)
+		got.CreatedAt, live = fromMicros(created), state == "live"
+		if live {
+			return nil
 		}
 		// Another upload of the same content is being written, or was when its
 		// process died: both write the same bytes.
-		_, err = tx.Exec(ctx, `UPDATE media_objects SET touched_at = $1 WHERE id = $2`, micros(o.CreatedAt), there.ID)
+		_, err = tx.Exec(ctx, `UPDATE media_objects SET touched_at = $1 WHERE id = $2`, micros(o.CreatedAt), got.ID)
 		return err
 	})
-	return u, done, err
+	return got, live, err
 }
 
 // FinishObject implements media.Store.
@@ -154,13 +153,16 @@ func collectOne(ctx context.Context, q querier, into *media.Upload, where string
 }
 
 // DropUpload implements media.Store.
-func (db *DB) DropUpload(ctx context.Context, id string, r *media.Refusal) (media.Object, error) {
+func (db *DB) DropUpload(ctx context.Context, id string, state media.UploadState, r *media.Refusal) (media.Object, error) {
 	var orphan media.Object
 	err := db.onMedia(ctx, "store.DropUpload", func(tx *Tx) error {
 		orphan = media.Object{}
 		var u media.Upload
 		if err := collectOne(ctx, tx.tx, &u, `u.id = $1`, id); err != nil {
 			return err
+		}
+		if state != "" && u.State != state {
+			return fault.New(fault.Conflict, "store.DropUpload", "the upload is %s by now", u.State)
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM media_uploads WHERE id = $1`, id); err != nil {
 			return err
@@ -178,11 +180,11 @@ func (db *DB) DropUpload(ctx context.Context, id string, r *media.Refusal) (medi
 		if err != nil || n == 0 {
 			return err
 		}
-		var state string
-		if err := tx.QueryRow(ctx, `SELECT state FROM media_objects WHERE id = $1`, u.Object.ID).Scan(&state); err != nil {
+		var left string
+		if err := tx.QueryRow(ctx, `SELECT state FROM media_objects WHERE id = $1`, u.Object.ID).Scan(&left); err != nil {
 			return err
 		}
-		if state == "deleting" {
+		if left == "deleting" {
 			orphan = u.Object
 		}
 		return nil

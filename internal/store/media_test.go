@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -24,38 +25,40 @@ func upload(id, owner string) media.Upload {
 // last reference, and what is deleted is not found again.
 func TestMediaObjects(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		u1, done, err := db.BeginObject(t.Context(), object("o1", "a", "s"), upload("u1", "a"))
-		if err != nil || done || u1.Object.Key != "media/o1" {
-			t.Fatalf("%+v %v %v", u1, done, err)
+		o, live, err := db.BeginObject(t.Context(), object("o1", "a", "s"))
+		if err != nil || live || o.Key != "media/o1" {
+			t.Fatalf("%+v %v %v", o, live, err)
 		}
 		// Another upload of the same content at the same time writes the same object.
-		u2, done, err := db.BeginObject(t.Context(), object("o2", "a", "s"), upload("u2", "a"))
-		if err != nil || done || u2.Object.ID != "o1" {
-			t.Fatalf("%+v %v %v", u2, done, err)
+		if o, live, err = db.BeginObject(t.Context(), object("o2", "a", "s")); err != nil || live || o.ID != "o1" {
+			t.Fatalf("%+v %v %v", o, live, err)
 		}
-		for _, u := range []media.Upload{u1, u1, u2} { // a repeat counts once
-			if _, err := db.FinishObject(t.Context(), "o1", u); err != nil {
-				t.Fatal(err)
+		for _, id := range []string{"u1", "u1", "u2"} { // a repeat counts once
+			if u, err := db.FinishObject(t.Context(), "o1", upload(id, "a")); err != nil || u.Object.Key != "media/o1" {
+				t.Fatal(u, err)
 			}
 		}
-		if u, done, err := db.BeginObject(t.Context(), object("o3", "a", "s"), upload("u3", "a")); err != nil || !done || u.Object.ID != "o1" {
-			t.Errorf("a third: %+v %v %v", u, done, err)
+		if o, live, err := db.BeginObject(t.Context(), object("o3", "a", "s")); err != nil || !live || o.ID != "o1" {
+			t.Errorf("a third: %+v %v %v", o, live, err)
 		}
-		if u, done, err := db.BeginObject(t.Context(), object("o4", "b", "s"), upload("u4", "b")); err != nil || done || u.Object.ID != "o4" {
-			t.Errorf("another owner: %+v %v %v", u, done, err)
+		if _, err := db.FinishObject(t.Context(), "o1", upload("u3", "a")); err != nil {
+			t.Error(err)
+		}
+		if o, live, err := db.BeginObject(t.Context(), object("o4", "b", "s")); err != nil || live || o.ID != "o4" {
+			t.Errorf("another owner: %+v %v %v", o, live, err)
 		}
 		for i, id := range []string{"u1", "u2", "u3"} {
-			orphan, err := db.DropUpload(t.Context(), id, nil)
+			orphan, err := db.DropUpload(t.Context(), id, "", nil)
 			if want := i == 2; err != nil || (orphan.ID == "o1") != want {
 				t.Errorf("drop %s: %+v %v", id, orphan, err)
 			}
 		}
-		if _, err := db.DropUpload(t.Context(), "u1", nil); fault.CodeOf(err) != fault.NotFound {
+		if _, err := db.DropUpload(t.Context(), "u1", "", nil); fault.CodeOf(err) != fault.NotFound {
 			t.Errorf("drop twice: %v", err)
 		}
 		// The content may come again while the old object goes: a new one.
-		if u, done, err := db.BeginObject(t.Context(), object("o5", "a", "s"), upload("u5", "a")); err != nil || done || u.Object.ID != "o5" {
-			t.Errorf("again: %+v %v %v", u, done, err)
+		if o, live, err := db.BeginObject(t.Context(), object("o5", "a", "s")); err != nil || live || o.ID != "o5" {
+			t.Errorf("again: %+v %v %v", o, live, err)
 		}
 		if _, err := db.FinishObject(t.Context(), "o1", upload("u6", "a")); fault.CodeOf(err) != fault.Conflict {
 			t.Errorf("finish what goes: %v", err)
@@ -66,6 +69,10 @@ func TestMediaObjects(t *testing.T) {
 		if _, err := db.FinishObject(t.Context(), "o5", upload("u5", "a")); err != nil {
 			t.Errorf("forgetting took what is being written: %v", err)
 		}
+		// Whoever still writes o1 may put its bytes back: its row stays.
+		if left, err := db.Abandoned(t.Context(), time.Now().Add(time.Minute), 10); err != nil || !slices.ContainsFunc(left, func(o media.Object) bool { return o.ID == "o1" }) {
+			t.Errorf("%+v %v", left, err)
+		}
 	})
 }
 
@@ -74,13 +81,13 @@ func TestMediaObjects(t *testing.T) {
 func TestMediaAbandoned(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		for i := range 2 {
-			if _, _, err := db.BeginObject(t.Context(), object(fmt.Sprint("o", i), "a", fmt.Sprint(i)), upload(fmt.Sprint("u", i), "a")); err != nil {
+			if _, _, err := db.BeginObject(t.Context(), object(fmt.Sprint("o", i), "a", fmt.Sprint(i))); err != nil {
 				t.Fatal(err)
 			}
 		}
 		late := object("x", "a", "1")
 		late.CreatedAt = testTime.Add(time.Hour)
-		if _, _, err := db.BeginObject(t.Context(), late, upload("u2", "a")); err != nil { // touches o1
+		if _, _, err := db.BeginObject(t.Context(), late); err != nil { // touches o1
 			t.Fatal(err)
 		}
 		left, err := db.Abandoned(t.Context(), testTime.Add(time.Minute), 10)
@@ -117,9 +124,12 @@ func TestMediaQuarantine(t *testing.T) {
 		if us, err := db.Waiting(t.Context(), testTime.Add(time.Second), 10); err != nil || len(us) != 1 || us[0].Quarantine != q.Quarantine {
 			t.Errorf("waiting: %+v %v", us, err)
 		}
+		if _, err := db.DropUpload(t.Context(), "q1", media.Verified, nil); fault.CodeOf(err) != fault.Conflict {
+			t.Errorf("dropped in another state: %v", err)
+		}
 		r := media.Refusal{ID: "r1", At: testTime, OwnerHash: "h", Flow: "verify", Code: fault.FileCorrupt, Reason: "cut", Limit: 3, Actual: 4}
 		for i := range 2 {
-			if _, err := db.DropUpload(t.Context(), "q1", &r); (err == nil) != (i == 0) {
+			if _, err := db.DropUpload(t.Context(), "q1", media.Quarantined, &r); (err == nil) != (i == 0) {
 				t.Errorf("drop %d: %v", i, err)
 			}
 		}
@@ -142,9 +152,9 @@ func TestMediaRace(t *testing.T) {
 			wg.Go(func() {
 				id := fmt.Sprint("u", i)
 				for {
-					u, done, err := db.BeginObject(t.Context(), object("o"+id+rnd(), "a", "s"), upload(id, "a"))
-					if err == nil && !done {
-						_, err = db.FinishObject(t.Context(), u.Object.ID, u)
+					o, _, err := db.BeginObject(t.Context(), object("o"+id+rnd(), "a", "s"))
+					if err == nil {
+						_, err = db.FinishObject(t.Context(), o.ID, upload(id, "a"))
 					}
 					if err == nil {
 						break
@@ -155,11 +165,7 @@ func TestMediaRace(t *testing.T) {
 					}
 				}
 				if i%2 == 0 {
-					orphan, err := db.DropUpload(t.Context(), id, nil)
-					if err == nil && orphan.ID != "" {
-						err = db.ForgetObject(t.Context(), orphan.ID)
-					}
-					if err != nil {
+					if _, err := db.DropUpload(t.Context(), id, "", nil); err != nil {
 						t.Error(err)
 					}
 				}

@@ -79,17 +79,22 @@ func (db *DB) once(ctx context.Context, fn func(*Tx) error) error {
 
 // rows runs a read outside any transaction and scans each row with scan.
 func (db *DB) rows(ctx context.Context, op string, scan func(*sql.Rows) error, query string, args ...any) error {
-	rows, err := db.read.QueryContext(ctx, query, args...)
+	return db.dialect.explain(op, each(ctx, db.read, scan, query, args...))
+}
+
+// each runs a query and scans each row.
+func each(ctx context.Context, q querier, scan func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
-		return db.dialect.explain(op, err)
+		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		if err := scan(rows); err != nil {
-			return db.dialect.explain(op, err)
+			return err
 		}
 	}
-	return db.dialect.explain(op, rows.Err())
+	return rows.Err()
 }
 
 // bump tells every node that the named topic changed, in the change's own

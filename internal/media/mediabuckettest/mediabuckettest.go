@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -28,7 +27,7 @@ func Run(t *testing.T, b media.Bucket) {
 		fn   func(*testing.T, media.Bucket)
 	}{
 		{"put and open", putAndOpen}, {"missing", missing}, {"interrupted put", interrupted}, {"list", list},
-		{"away key", awayKey}, {"at once", atOnce}, {"read while written", readWhileWritten},
+		{"away key", awayKey}, {"at once", atOnce}, {"read while written", readWhileWritten}, {"versions", versions}, {"given up", givenUp},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.fn(t, b) })
 		for key := range contents(t, b, "") {
@@ -119,17 +118,37 @@ func missing(t *testing.T, b media.Bucket) {
 	}
 }
 
+// broken breaks off before the size that it says it has, however often it is
+// read.
+type broken struct {
+	r    *bytes.Reader
+	at   int64 // where it breaks off
+	fail func() error
+}
+
+func newBroken(data []byte) *broken {
+	return &broken{bytes.NewReader(append(data, make([]byte, 100)...)), int64(len(data)), func() error { return errors.New("broken") }}
+}
+
+func (b *broken) Read(p []byte) (int, error) {
+	left := b.at - (b.r.Size() - int64(b.r.Len()))
+	if left <= 0 {
+		return 0, b.fail()
+	}
+	return b.r.Read(p[:min(int64(len(p)), left)])
+}
+
+func (b *broken) Seek(offset int64, whence int) (int64, error) { return b.r.Seek(offset, whence) }
+
 // interrupted: a Put that fails leaves no object, and none changed.
 func interrupted(t *testing.T, b media.Bucket) {
-	broken := errors.New("broken")
 	for _, n := range []int{0, 100, 9 << 20} {
-		r := io.MultiReader(bytes.NewReader(data(n, 5)), iotest.ErrReader(broken))
-		if err := b.Put(t.Context(), "media/new", "image/jpeg", r); err == nil {
+		if err := b.Put(t.Context(), "media/new", "image/jpeg", newBroken(data(n, 5))); err == nil {
 			t.Errorf("cut after %d bytes: no error", n)
 		}
 	}
 	put(t, b, "media/old", []byte("as it was"))
-	if err := b.Put(t.Context(), "media/old", "image/jpeg", io.MultiReader(strings.NewReader("changed"), iotest.ErrReader(broken))); err == nil {
+	if err := b.Put(t.Context(), "media/old", "image/jpeg", newBroken([]byte("changed"))); err == nil {
 		t.Error("no error")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -211,5 +230,43 @@ func readWhileWritten(t *testing.T, b media.Bucket) {
 	rest, err := io.ReadAll(r)
 	if err == nil && !bytes.Equal(append(head, rest...), old) {
 		t.Error("a reader was given bytes of two versions")
+	}
+}
+
+// versions: what a bucket calls a version changes with the bytes, and not
+// without a change.
+func versions(t *testing.T, b media.Bucket) {
+	open := func() string {
+		r, o, err := b.Open(t.Context(), "media/v")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Close()
+		return o.Version
+	}
+	put(t, b, "media/v", []byte("first"))
+	first, again := open(), open()
+	put(t, b, "media/v", []byte("other"))
+	if other := open(); first != again || first == other && first != "" {
+		t.Errorf("versions %q, %q, and %q of other bytes", first, again, other)
+	}
+}
+
+// givenUp: a caller that goes while its bytes are on the way leaves no object,
+// wherever it is caught.
+func givenUp(t *testing.T, b media.Bucket) {
+	for _, n := range []int{0, 1, 100_000, 5 << 20, 17 << 20} {
+		ctx, cancel := context.WithCancel(t.Context())
+		r := newBroken(data(n, 5))
+		r.fail = func() error {
+			cancel()
+			return context.Canceled
+		}
+		if err := b.Put(ctx, "media/new", "image/jpeg", r); err == nil {
+			t.Errorf("gone after %d bytes: no error", n)
+		}
+	}
+	if got := contents(t, b, ""); len(got) != 0 {
+		t.Errorf("there are %v", got)
 	}
 }

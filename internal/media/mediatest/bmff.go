@@ -15,6 +15,9 @@ const Place = "+47.3769+008.5417/"
 // Samples is what the media data of a movie holds.
 var Samples = bytes.Repeat([]byte("\x00\x00\x00\x1c\x65sample of a picture\x00\x01\x02\x03"), 20)
 
+// Places is what the timed metadata of a movie holds.
+var Places = bytes.Repeat([]byte("GPS5 "+Place+"\x00"), 20)
+
 // Concat concatenates.
 func Concat(parts ...[]byte) []byte { return slices.Concat(parts...) }
 
@@ -76,14 +79,17 @@ type MovieFile struct {
 	Brands       []string // none: an old QuickTime file without ftyp
 	Video, Audio bool
 	GPSTrack     bool     // timed metadata of an action camera
-	GPSKeys      bool     // an iPhone's timed metadata instead, whose keys say so
+	GPSKeys      string   // an iPhone's timed metadata instead, and its key
+	GPSChunks    int      // of it, a byte each
 	MoovLast     bool     // as cameras write it
 	Large        bool     // 64-bit sizes and offsets
 	Fragments    int      // of a fragmented movie
+	About        [][]byte // boxes within each fragment, and within each track of it
 	Compact      bool     // sample sizes of 16 bits
 	ToEnd        bool     // the last media data has size 0
 	Width        int      // 640 if 0
 	UserData     [][]byte // boxes within moov/udta
+	TrackData    [][]byte // boxes within each track
 	Meta         []byte   // a meta box within moov
 	Before       []byte   // boxes between ftyp and what follows
 	After        []byte   // boxes behind everything
@@ -98,6 +104,9 @@ func (m MovieFile) Bytes() []byte {
 	head = Concat(head, m.Before)
 	mdat := m.mdat()
 	at := len(mdat) - len(Samples)
+	if m.GPSTrack {
+		at -= len(Places) + m.GPSChunks
+	}
 	switch {
 	case m.Fragments > 0:
 		out := Concat(head, m.moov(0))
@@ -113,13 +122,17 @@ func (m MovieFile) Bytes() []byte {
 }
 
 func (m MovieFile) mdat() []byte {
+	data := Samples
+	if m.GPSTrack {
+		data = Concat(Samples, Places, make([]byte, m.GPSChunks))
+	}
 	switch {
 	case m.ToEnd:
-		return Concat(U32(0), []byte("mdat"), Samples)
+		return Concat(U32(0), []byte("mdat"), data)
 	case m.Large:
-		return Box64("mdat", Samples)
+		return Box64("mdat", data)
 	}
-	return Box("mdat", Samples)
+	return Box("mdat", data)
 }
 
 // fragment is a moof with one run for each track, and its media data.
@@ -130,8 +143,10 @@ func (m MovieFile) fragment(n int) []byte {
 			p = append(p, Box("traf",
 				FullBox("tfhd", 0, 0x20000, U32(i+1)),
 				FullBox("tfdt", 0, 0, U32(n*20)),
-				FullBox("trun", 0, 0x201, U32(20, offset), bytes.Repeat(U32(len(Samples)/20), 20)))...)
+				FullBox("trun", 0, 0x201, U32(20, offset), bytes.Repeat(U32(len(Samples)/20), 20)),
+				Concat(m.About...))...)
 		}
+		p = append(p, Concat(m.About...)...)
 		return Box("moof", p)
 	}
 	size := len(build(0))
@@ -185,10 +200,13 @@ func (m MovieFile) trak(id int, handler string, chunk int) []byte {
 		"soun": Box("mp4a", U16(0, 0, 0, 1), U32(0, 0), U16(2, 16, 0, 0), U32(48000<<16), FullBox("esds", 0, 0, []byte{3, 2, 0, 1})),
 		"meta": Box("gpmd", U16(0, 0, 0, 1), U32(0)),
 	}
-	if m.GPSKeys {
-		entry["meta"] = Box("mebx", U16(0, 0, 0, 1), Box("keys", Box("\x00\x00\x00\x01", Box("keyd", []byte("mdtacom.apple.quicktime.location.ISO6709")))))
+	if m.GPSKeys != "" {
+		entry["meta"] = Box("mebx", U16(0, 0, 0, 1), Box("keys", Box("\x00\x00\x00\x01", Box("keyd", []byte("mdta"+m.GPSKeys)))))
 	}
 	samples, each := 20, len(Samples)/20
+	if handler == "meta" {
+		chunk, each = chunk+len(Samples), len(Places)/20
+	}
 	chunks := FullBox("stco", 0, 0, U32(2, chunk, chunk+each))
 	if m.Large {
 		chunks = FullBox("co64", 0, 0, U32(2), U64(chunk, chunk+each))
@@ -198,10 +216,17 @@ func (m MovieFile) trak(id int, handler string, chunk int) []byte {
 	if m.Compact {
 		stsz = FullBox("stz2", 0, 0, U32(16, samples), bytes.Repeat(U16(each), samples))
 	}
+	if handler == "meta" && m.GPSChunks > 0 {
+		stsc, stsz, chunks = FullBox("stsc", 0, 0, U32(1, 1, 1, 1)), FullBox("stsz", 0, 0, U32(1, m.GPSChunks)), U32(m.GPSChunks)
+		for i := range m.GPSChunks {
+			chunks = append(chunks, U32(chunk+i)...)
+		}
+		chunks = FullBox("stco", 0, 0, chunks)
+	}
 	if m.Fragments > 0 {
 		stts, stsc, stsz, chunks = FullBox("stts", 0, 0, U32(0)), FullBox("stsc", 0, 0, U32(0)), FullBox("stsz", 0, 0, U32(0, 0)), FullBox("stco", 0, 0, U32(0))
 	}
-	return Box("trak",
+	return Box("trak", Concat(m.TrackData...),
 		FullBox("tkhd", 0, 7, U32(0, 0, id, 0, 1000, 0, 0), U16(0, 0, 0, 0), matrix(), U32(w<<16, h<<16)),
 		Box("edts", FullBox("elst", 0, 0, U32(1, 1000, 0, 0x10000))),
 		Box("mdia",
@@ -223,10 +248,10 @@ func PlaceLoci() []byte {
 // PlaceKeys is Apple's meta box of numbered keys: a place, who made it, and a
 // place again.
 func PlaceKeys() []byte {
-	names := []string{"com.apple.quicktime.location.ISO6709", "com.apple.quicktime.make", "com.apple.quicktime.location.name"}
+	names := []string{"mdtacom.apple.quicktime.location.ISO6709", "mdtacom.apple.quicktime.make", "mdtacom.apple.quicktime.location.name", "udta\xa9xyz"}
 	keys, list := U32(len(names)), []byte(nil)
 	for i, n := range names {
-		keys = append(keys, Box("mdta", []byte(n))...)
+		keys = append(keys, Box(n[:4], []byte(n[4:]))...)
 		value := Place
 		if i == 1 {
 			value = "Apple"

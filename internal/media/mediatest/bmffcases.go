@@ -36,6 +36,9 @@ func Movies() []File {
 		{"mp4 64 bits", "video/mp4", "mp42", with(func(m *MovieFile) { m.Brands, m.Large = []string{"mp42", "mp41"}, true })},
 		{"mp4 open end", "video/mp4", "isom", with(func(m *MovieFile) { m.ToEnd = true })},
 		{"mp4 fragments", "video/mp4", "iso5", with(func(m *MovieFile) { m.Brands, m.Fragments = []string{"iso5", "dash"}, 3 })},
+		{"mp4 fragments gps", "video/mp4", "iso5", with(func(m *MovieFile) {
+			m.Brands, m.Fragments, m.About = []string{"iso5"}, 2, [][]byte{Box("udta", PlaceText()), PlaceKeys(), XMPUUID()}
+		})},
 		{"mp4 many fragments", "video/mp4", "iso6", with(func(m *MovieFile) { m.Brands, m.Audio, m.Fragments = []string{"iso6"}, false, 300 })},
 		{"mp4 compact", "video/mp4", "isom", with(func(m *MovieFile) { m.Compact = true })},
 		{"mp4 open padding gps", "video/mp4", "isom", with(func(m *MovieFile) { m.After = Concat(U32(0), []byte("free"+Place)) })},
@@ -49,8 +52,15 @@ func Movies() []File {
 		{"mp4 xmp gps", "video/mp4", "isom", with(func(m *MovieFile) {
 			m.Before, m.After = XMPUUID(), Concat(UUID("0123456789abcdef", []byte(Place)), Box("free", []byte(Place)))
 		})},
-		{"mp4 action camera", "video/mp4", "mp41", with(func(m *MovieFile) { m.Brands, m.GPSTrack = []string{"mp41"}, true })},
-		{"mov timed places", "video/quicktime", "qt  ", with(func(m *MovieFile) { m.Brands, m.GPSTrack, m.GPSKeys = mov, true, true })},
+		{"mp4 action camera gps", "video/mp4", "mp41", with(func(m *MovieFile) { m.Brands, m.GPSTrack = []string{"mp41"}, true })},
+		{"mov timed places gps", "video/quicktime", "qt  ", with(func(m *MovieFile) {
+			m.Brands, m.GPSTrack, m.GPSKeys = mov, true, "com.apple.quicktime.location.ISO6709"
+		})},
+		{"mov tracks with user data gps", "video/quicktime", "qt  ", with(func(m *MovieFile) {
+			m.Brands, m.TrackData = mov, [][]byte{Box("udta", PlaceText(), U32(0)), PlaceKeys()}
+		})},
+		{"mp4 action camera moov last gps", "video/mp4", "mp41", with(func(m *MovieFile) { m.Brands, m.GPSTrack, m.MoovLast = []string{"mp41"}, true, true })},
+		{"mp4 action camera 64 bits open end gps", "video/mp4", "mp41", with(func(m *MovieFile) { m.Brands, m.GPSTrack, m.Large, m.ToEnd = []string{"mp41"}, true, true, true })},
 		{"mov keys gps", "video/quicktime", "qt  ", with(func(m *MovieFile) {
 			m.Brands, m.MoovLast, m.Before, m.Meta = mov, true, Box("wide"), PlaceKeys()
 			m.UserData = [][]byte{PlaceText(), U32(0)}
@@ -83,10 +93,14 @@ func Pictures() []File {
 		{"heic mdat first gps", "image/heic", "heic", with(func(p *PictureFile) { p.MdatFirst = true })},
 		{"heic mdat first grid gps", "image/heic", "heic", with(func(p *PictureFile) { p.MdatFirst, p.Grid, p.GridInMdat = true, [2]int{2, 1}, true })},
 		{"heic overlay gps", "image/heic", "heic", with(func(p *PictureFile) { p.Overlay = true })},
+		{"heic exif in two parts gps", "image/heic", "heic", with(func(p *PictureFile) { p.Split = true })},
+		{"heic exif in two parts mdat first gps", "image/heic", "heic", with(func(p *PictureFile) { p.Split, p.MdatFirst = true, true })},
 		{"heic exif in idat gps", "image/heic", "heic", with(func(p *PictureFile) { p.InIdat = true })},
 		{"heic exif as part gps", "image/heic", "heic", with(func(p *PictureFile) { p.PartOf = true })},
 		{"heic iloc 2 gps", "image/heic", "heic", with(func(p *PictureFile) { p.Version, p.Fields = 2, 8 })},
 		{"heic iloc base gps", "image/heic", "heic", with(func(p *PictureFile) { p.Version, p.Fields = 1, -1 })},
+		{"heic notes gps", "image/heic", "heic", with(func(p *PictureFile) { p.Notes = true })},
+		{"heic notes mdat first gps", "image/heic", "heic", with(func(p *PictureFile) { p.Notes, p.MdatFirst = true, true })},
 		{"heic motion gps", "image/heic", "heic", with(func(p *PictureFile) { p.Motion, p.Samsung = film, true })},
 		{"heix", "image/heic", "heix", with(func(p *PictureFile) { p.Brands, p.Exif, p.XMP = []string{"heix", "mif1"}, false, false })},
 		{"heif mif1 gps", "image/heif", "mif1", with(func(p *PictureFile) { p.Brands = []string{"mif1", "heic"} })},

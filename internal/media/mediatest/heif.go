@@ -12,7 +12,9 @@ type PictureFile struct {
 	Thumb      bool
 	Rotate     bool
 	Exif, XMP  bool
+	Notes      bool // items of other types that say where
 	MdatFirst  bool // the metadata lies before the box that names it
+	Split      bool // Exif in two parts, with other media data between
 	InIdat     bool // Exif by construction method 1
 	PartOf     bool // Exif by construction method 2, as part of another item
 	GridInMdat bool
@@ -21,6 +23,7 @@ type PictureFile struct {
 	Fields     int  // bytes of iloc's fields: 4 if 0; 8, or -1 for offsets from a base
 	Side       int  // of a tile: 512 if 0
 	Sequence   bool
+	GPSTrack   bool   // of the sequence
 	Motion     []byte // the movie of a motion photo, in a mpvd box
 	Samsung    bool   // a sefd box at the end
 	After      []byte
@@ -52,6 +55,7 @@ type pictureItem struct {
 	method  int
 	props   []int
 	offset  int // within the media data or idat, once laid out
+	second  int // where the data's second half is; 0: behind the first
 	partOff int
 }
 
@@ -74,6 +78,12 @@ func (p PictureFile) Bytes() []byte {
 		switch it := &items[i]; it.method {
 		case 0:
 			it.offset = len(mdat)
+			if first := it.data[:len(it.data)/2]; p.Split && it.kind == "Exif" {
+				mdat = Concat(mdat, first, CodedPicture)
+				it.second = len(mdat)
+				mdat = append(mdat, it.data[len(first):]...)
+				continue
+			}
 			mdat = append(mdat, it.data...)
 		case 1:
 			it.offset = len(idat)
@@ -90,13 +100,13 @@ func (p PictureFile) Bytes() []byte {
 	}
 	var moov []byte
 	if p.Sequence {
-		m := MovieFile{Brands: p.Brands, Video: true}
+		m := MovieFile{Brands: p.Brands, Video: true, GPSTrack: p.GPSTrack}
 		movie := func(chunk int) []byte {
 			return bytes.Replace(m.moov(chunk), []byte("vide"), []byte("pict"), 1)
 		}
 		size := len(movie(0)) + len(p.meta(items, 0, idat))
 		moov = movie(len(head) + size + 8)
-		mdat = Concat(mdat, make([]byte, max(0, len(Samples)-len(mdat))))
+		mdat = Concat(mdat, make([]byte, max(0, len(Samples)+len(Places)-len(mdat))))
 	}
 	if p.MdatFirst {
 		return Concat(head, Box("mdat", mdat), p.meta(items, len(head)+8, idat), moov, tail)
@@ -162,6 +172,10 @@ func (p PictureFile) items() []pictureItem {
 	if p.XMP {
 		items = append(items, pictureItem{id: 4, kind: "mime", extra: "application/rdf+xml", data: XMP()})
 	}
+	if p.Notes {
+		items = append(items, pictureItem{id: 7, kind: "mime", extra: "text/plain", data: []byte("taken at " + Place)},
+			pictureItem{id: 8, kind: "uri ", extra: "urn:example:place", data: []byte("at " + Place)})
+	}
 	return items
 }
 
@@ -169,7 +183,7 @@ func (p PictureFile) meta(items []pictureItem, mdat int, idat []byte) []byte {
 	infos := U16(len(items))
 	for _, it := range items {
 		infe := Concat(U16(it.id, 0), []byte(it.kind), []byte{0})
-		if it.kind == "mime" {
+		if it.kind == "mime" || it.kind == "uri " {
 			infe = Concat(infe, []byte(it.extra), []byte{0, 0})
 		}
 		infos = append(infos, FullBox("infe", 2, 0, infe)...)
@@ -273,6 +287,11 @@ func (p PictureFile) iloc(items []pictureItem, mdat int) []byte {
 		}
 		if bases&0xf0 != 0 {
 			out = append(out, U32(at)...)
+		}
+		if it.second > 0 { // without a base
+			half := len(it.data) / 2
+			out = Concat(out, U16(2), field(at), field(half), field(mdat+it.second), field(len(it.data)-half))
+			continue
 		}
 		out = append(out, U16(1)...)
 		if bases&4 != 0 {

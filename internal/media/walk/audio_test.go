@@ -22,7 +22,7 @@ type audioResult struct {
 func walkAudio(f walk.Format, r io.Reader, sanitise bool) audioResult {
 	var out bytes.Buffer
 	in := walk.NewInput(r, &out, walk.Options{Limits: walk.DefaultLimits(), Sanitise: sanitise})
-	info, err := walk.WalkerFor(f)(in)
+	info, err := walk.For(f)(in)
 	return audioResult{info: info, err: err, out: out.Bytes(), read: in.Offset()}
 }
 
@@ -162,7 +162,7 @@ func TestAudioReadingErrors(t *testing.T) {
 func TestAudioWritingErrors(t *testing.T) {
 	for _, f := range audiotest.HonestAudio() {
 		in := walk.NewInput(bytes.NewReader(f.Data), errWriter{}, walk.Options{Limits: walk.DefaultLimits()})
-		if _, err := walk.WalkerFor(f.Format)(in); !errors.Is(err, io.ErrClosedPipe) {
+		if _, err := walk.For(f.Format)(in); !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("%s: %v", f.Name, err)
 		}
 	}
@@ -180,7 +180,7 @@ func TestAudioStepBudget(t *testing.T) {
 		l := walk.DefaultLimits()
 		l.MaxSteps = 100
 		in := walk.NewInput(bytes.NewReader(data), io.Discard, walk.Options{Limits: l})
-		_, err := walk.WalkerFor(f)(in)
+		_, err := walk.For(f)(in)
 		var r *walk.Reject
 		if !errors.As(err, &r) || r.Limit != 100 {
 			t.Errorf("%s: %v", f, err)
@@ -329,7 +329,7 @@ func BenchmarkAudio(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				in := walk.NewInput(bytes.NewReader(data), io.Discard, walk.Options{Limits: walk.DefaultLimits()})
-				if _, err := walk.WalkerFor(f)(in); err != nil {
+				if _, err := walk.For(f)(in); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -252,5 +253,55 @@ func TestBMFFBudgets(t *testing.T) {
 	_, err = walk.BMFFWalk(walk.NewInput(bytes.NewReader(sequence), io.Discard, walk.Options{Limits: limits}))
 	if !isReject(err, walk.TooLarge) {
 		t.Errorf("20 pictures of 5: %v", err)
+	}
+}
+
+// hostileMetas are movies and pictures of about 2 MB whose tables cost most.
+func hostileMetas() map[string][]byte {
+	box, full, u16, u32 := mediatest.Box, mediatest.FullBox, mediatest.U16, mediatest.U32
+	meta := func(handler string, boxes ...[]byte) []byte {
+		return full("meta", 0, 0, full("hdlr", 0, 0, u32(0), []byte(handler), u32(0, 0, 0), []byte{0}), mediatest.Concat(boxes...))
+	}
+	var infos, places, refs []byte
+	for i := range 1280 {
+		infos = append(infos, full("infe", 2, 0, u16(i+1, 0), []byte("Exif\x00"))...)
+		places = append(places, u16(i+1, 0, 1+i%2)...)
+		places = append(places, u32(100_000+16*i, 4, 100_008+16*i, 4)[:8+i%2*8]...)
+	}
+	for i := range 4 {
+		refs = append(refs, box("dimg", u16(i+1, 1000), make([]byte, 2000))...)
+	}
+	picture := func(boxes ...[]byte) []byte {
+		return mediatest.Concat(mediatest.FileType("heic"), meta("pict", boxes...), box("mdat", make([]byte, 40_000)))
+	}
+	entries := bytes.Repeat(u32(8, 4095), 200_000)
+	return map[string][]byte{
+		"items": picture( // as many of everything as is remembered, and then no picture
+			full("iinf", 0, 0, u16(1280), infos), full("iref", 0, 0, refs), box("iprp", box("ipco", bytes.Repeat(box("pixi"), 2048))),
+			full("iloc", 0, 0, []byte{0x44, 0}, u16(1280), places)),
+		"associations": picture(box("iprp", box("ipco"), full("ipma", 0, 0, u32(1<<31), make([]byte, 2<<20)))),
+		"keys": mediatest.Concat(mediatest.FileType("isom"), box("moov", box("meta", full("hdlr", 0, 0, u32(0), []byte("mdta"), u32(0, 0, 0), []byte{0}),
+			full("keys", 0, 0, u32(4096), bytes.Repeat(box("mdta", []byte("location")), 4096)), box("ilst", entries)))),
+	}
+}
+
+// What a hostile header names costs a step for each field, and less than a
+// megabyte of memory.
+func TestHostileMetasAreBounded(t *testing.T) {
+	for name, data := range hostileMetas() {
+		for _, sanitise := range []bool{true, false} {
+			limits := walk.DefaultLimits()
+			limits.MaxSteps = 100_000
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := walk.BMFFWalk(walk.NewInput(bytes.NewReader(data), io.Discard, walk.Options{Limits: limits, Sanitise: sanitise}))
+			runtime.ReadMemStats(&after)
+			if name == "items" && (!isReject(err, walk.Corrupt) || !strings.Contains(err.Error(), "without pitm")) || name != "items" && !isReject(err, walk.TooLarge) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 && name != "keys" { // which allocates for each step
+				t.Errorf("%s, sanitise %v: %d bytes allocated", name, sanitise, n)
+			}
+		}
 	}
 }

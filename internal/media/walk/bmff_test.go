@@ -106,6 +106,9 @@ func TestBMFFKeepsWhatIsShown(t *testing.T) {
 			t.Fatal(f.Name, err)
 		}
 		for _, mark := range []string{string(mediatest.Samples), string(mediatest.CodedPicture), "irot\x03", "colrnclx", "A title", "\xff\xd8\xff\xe0 cover", "Apple", "com.apple.quicktime.location.ISO6709", "com.apple.quicktime.make"} {
+			if strings.Contains(f.Name, "timed") && strings.Contains(mark, "location") {
+				continue // a key of the track that goes
+			}
 			if got, want := strings.Count(string(clean), mark), strings.Count(string(f.Data), mark); got != want {
 				t.Errorf("%s: %q is there %d times, was %d times", f.Name, mark, got, want)
 			}
@@ -163,19 +166,19 @@ func TestBMFFTellsSizesAndParts(t *testing.T) {
 		part                  string
 		fate                  walk.Fate
 	}{
-		"mp4 moov first":       {640, 480, 20, "", ""},
-		"mp4 fragments":        {640, 480, 60, "", ""},
-		"mp4 gps":              {640, 480, 20, "location", walk.Zeroed},
-		"mp4 xmp gps":          {640, 480, 20, "xmp", walk.Zeroed},
-		"mp4 action camera":    {640, 480, 20, "location track", walk.Kept},
-		"mov timed places":     {640, 480, 20, "location track", walk.Kept},
-		"m4a":                  {0, 0, 0, "", ""},
-		"heic gps":             {512, 512, 1, "exif", walk.Zeroed},
-		"heic grid gps":        {1526, 1004, 1, "xmp", walk.Zeroed},
-		"heic mdat first gps":  {512, 512, 1, "exif", walk.Zeroed},
-		"heic motion gps":      {512, 512, 1, "motion photo", walk.Kept},
-		"heif msf1 gps":        {512, 512, 20, "exif", walk.Zeroed},
-		"mp4 open padding gps": {640, 480, 20, "padding", walk.Zeroed},
+		"mp4 moov first":        {640, 480, 20, "", ""},
+		"mp4 fragments":         {640, 480, 60, "", ""},
+		"mp4 gps":               {640, 480, 20, "location", walk.Zeroed},
+		"mp4 xmp gps":           {640, 480, 20, "xmp", walk.Zeroed},
+		"mp4 action camera gps": {640, 480, 20, "location track", walk.Zeroed},
+		"mov timed places gps":  {640, 480, 20, "location samples", walk.Zeroed},
+		"m4a":                   {0, 0, 0, "", ""},
+		"heic gps":              {512, 512, 1, "exif", walk.Zeroed},
+		"heic grid gps":         {1526, 1004, 1, "xmp", walk.Zeroed},
+		"heic mdat first gps":   {512, 512, 1, "exif", walk.Zeroed},
+		"heic motion gps":       {512, 512, 1, "motion photo", walk.Kept},
+		"heif msf1 gps":         {512, 512, 20, "exif", walk.Zeroed},
+		"mp4 open padding gps":  {640, 480, 20, "padding", walk.Zeroed},
 	} {
 		info, _, err := spool(t, walk.BMFFWalk, bytes.NewReader(files[name].Data), true)
 		if err != nil {

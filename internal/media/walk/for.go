@@ -1,6 +1,6 @@
 package walk
 
-// For returns the walker of a format.
+// For returns the walker of a format; that of an unknown one refuses.
 func For(f Format) Walker {
 	switch f {
 	case JPEG:

@@ -6,12 +6,13 @@ import (
 )
 
 // Bounds of what is remembered of the items of one meta box: an iPhone's
-// picture has about 60, a 100-megapixel grid about 400.
+// picture has about 60, a 100-megapixel grid about 400. Together they take less
+// than a megabyte.
 const (
-	maxItems   = 2048
-	maxExtents = 4096
-	maxRefs    = 8192
-	maxProps   = 4096
+	maxItems   = 1280
+	maxExtents = 1920
+	maxRefs    = 4096
+	maxProps   = 2048
 	maxIdat    = 16 << 10 // of which grids are read
 )
 
@@ -22,7 +23,7 @@ type meta struct {
 	seen    boxNames
 
 	keyed  bool
-	places []uint32 // numbers of the keys that say where
+	places []uint32 // numbers of the keys that say where, ascending
 
 	primary  uint32
 	items    map[uint32]*item
@@ -35,15 +36,15 @@ type meta struct {
 // item is one item of a picture.
 type item struct {
 	id        uint32
-	kind      string
-	what      string // "exif" or "xmp": metadata, to be zeroed
-	method    uint8  // where the extents count from: file, idat, another item
-	extents   []extent
-	implied   bool // extents have no lengths
-	size      pixels
+	method    uint8 // where the extents count from: file, idat, another item
+	implied   bool  // extents have no lengths
 	located   bool
-	cost      int64 // pixels to decode, once known
 	measuring bool
+	kind      string
+	what      string // "exif", "xmp" or other metadata, to be zeroed; "" for what is shown
+	extents   []extent
+	size      pixels
+	cost      int64 // pixels to decode, once known
 }
 
 // extent is a part of an item's data, before resolving: from the start of
@@ -221,7 +222,11 @@ func (m *meta) info(b box) error {
 		}
 		if bytes.EqualFold(bytes.TrimSpace(mime), []byte("application/rdf+xml")) {
 			it.what = "xmp"
+		} else {
+			it.what = "metadata" // no picture is of a content type
 		}
+	case "uri ":
+		it.what = "metadata"
 	}
 	return f.keep(b)
 }
@@ -265,6 +270,7 @@ func (m *meta) references(b box, depth int) error {
 		if len(m.refs)+int(count) > maxRefs {
 			return &Reject{Code: TooLarge, Reason: "references between items", Offset: f.in.off, Limit: maxRefs, Actual: int64(len(m.refs)) + count}
 		}
+		m.refs = slices.Grow(m.refs, int(min(count, b.payload()/width)))
 		return f.table(b, width+2, count, width, func(e []byte) {
 			to, _ := itemNumber(e, wide)
 			m.refs = append(m.refs, itemRef{kind, from, to})

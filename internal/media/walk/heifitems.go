@@ -20,6 +20,9 @@ func (r *fieldReader) uint(n int64) uint64 {
 		return 0
 	}
 	in := r.f.in
+	if r.err = in.Step(); r.err != nil {
+		return 0
+	}
 	if n > r.end-in.off {
 		r.err = in.Corrupt("a table runs past its box")
 		return 0
@@ -112,7 +115,9 @@ func (m *meta) location(r *fieldReader, version byte, widths [4]int64) error {
 		return f.in.Corrupt("item %d lies in data source %d by method %d", it.id, source, it.method)
 	}
 	base := r.uint(widths[2])
-	for range r.uint(2) {
+	count := r.uint(2)
+	it.extents = make([]extent, 0, min(int(count), maxExtents-f.extents))
+	for range count {
 		e := extent{index: int64(min(r.uint(widths[3]), maxOffset))}
 		e.start = int64(min(base, maxOffset) + min(r.uint(widths[0]), maxOffset))
 		e.length = int64(min(r.uint(widths[1]), maxOffset))
@@ -141,7 +146,15 @@ func (m *meta) resolve(b box) error {
 	slices.SortStableFunc(m.refs, func(a, b itemRef) int {
 		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.from, b.from))
 	})
-	var claims []itemClaim
+	if m.handler == "pict" && f.movie != nil && f.movie.disabled {
+		return f.in.Corrupt("pictures behind a movie with a track of places")
+	}
+	n := 0
+	for _, it := range m.items {
+		n += len(it.extents)
+	}
+	claims := make([]itemClaim, 0, n)
+	f.places = slices.Grow(f.places, n)
 	for _, id := range slices.Sorted(maps.Keys(m.items)) {
 		it := m.items[id]
 		if it.implied {
@@ -157,7 +170,7 @@ func (m *meta) resolve(b box) error {
 		for i, s := range spans {
 			claims = append(claims, itemClaim{s, it})
 			f.places = append(f.places, samplePlace{s.start - f.base, s.end - f.base, "data of an item"})
-			if i == 0 {
+			if i == 0 && m.handler == "pict" {
 				if err := m.inspect(it, s); err != nil {
 					return err
 				}
@@ -189,7 +202,7 @@ func (m *meta) refsOf(kind byte, id uint32) []itemRef {
 // bytes are left out.
 func (m *meta) spansOf(it *item, nested bool) ([]span, error) {
 	f := m.f
-	var out []span
+	out := make([]span, 0, len(it.extents))
 	for _, e := range it.extents {
 		if e.length == 0 {
 			continue
@@ -255,8 +268,7 @@ func (m *meta) within(it *item, e extent) ([]span, error) {
 	return nil, f.in.Corrupt("item %d runs past the item it is part of", it.id)
 }
 
-// wipe arranges for metadata to be zeroed: what is still to come as it
-// streams by, what has passed by patches. Metadata that shares bytes with
+// wipe arranges for metadata to be zeroed. Metadata that shares bytes with
 // anything else is a trap.
 func (m *meta) wipe(claims []itemClaim) error {
 	f := m.f
@@ -272,21 +284,18 @@ func (m *meta) wipe(claims []itemClaim) error {
 			return f.in.Corrupt("item %d shares bytes with another", c.it.id)
 		}
 	}
+	if f.in.Sanitise {
+		f.wipes = slices.Grow(f.wipes, len(claims))
+	}
 	for _, c := range claims {
 		if c.it.what == "" || !f.in.Sanitise {
 			continue
 		}
-		f.in.Note(c.start, c.end-c.start, c.it.what, Zeroed)
-		if passed := min(c.end, f.in.off); passed > c.start {
-			if err := f.in.PatchZeros(c.start, passed-c.start); err != nil {
-				return err
-			}
-		}
-		if c.end > f.in.off {
-			f.wipes = append(f.wipes, c.span)
+		if err := f.erase(c.span, c.it.what); err != nil {
+			return err
 		}
 	}
-	slices.SortFunc(f.wipes, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	f.sortWipes()
 	return nil
 }
 

@@ -59,7 +59,8 @@ type jpegPicture struct {
 	scans         int64
 
 	jfif, exif bool
-	adobe      int // the colour transform that was kept last
+	lateJFIF   bool // a JFIF segment after the first scan, or without its fields
+	adobe      int  // the colour transform that was kept last
 	icc        jpegProfile
 	mpf        []int64 // where the index says that further pictures begin
 	gainMap    bool    // the picture is one, or has one
@@ -116,6 +117,8 @@ func (j *jpegPicture) walk() error {
 		return in.Corrupt("a JPEG without a scan")
 	case j.height == 0:
 		return in.Corrupt("a JPEG without a height")
+	case j.lateJFIF && !j.jfif && (j.adobe == 0 || string(j.components) == "RGB"):
+		return in.Corrupt("a late or short JFIF segment, by which some decoders take red, green and blue for other colours")
 	}
 	return in.Take(2, j.fate)
 }

@@ -40,6 +40,7 @@ func (j *jpegPicture) application(code byte, size int64) error {
 		plain[16], plain[17] = 0, 0 // no thumbnail
 		return j.plain(size, "thumbnail", plain, true)
 	case code == jpegAPP0 && (named("JFIF\x00") || named("JFXX\x00")):
+		j.lateJFIF = j.lateJFIF || named("JFIF\x00")
 		return j.plain(size, "thumbnail", nil, false)
 	case code == jpegAPP0+1 && named("Exif\x00"):
 		return j.orientation(size, data)

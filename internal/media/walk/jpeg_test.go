@@ -62,7 +62,9 @@ func TestCorruptJPEGs(t *testing.T) {
 		"a Huffman table of many codes": insert(mediatest.Segment(0xC4, bytes.Repeat([]byte{0, 255}, 500))),
 		"a restart interval of three":   insert(mediatest.Segment(0xDD, make([]byte, 3))),
 		"a scan of what is not there":   edited(plain, sos+5, 77),
-		"coefficients backwards":        edited(progressive, at(t, progressive, 0xDA)+7, 9, 3),
+		"a JFIF after a scan that makes colours others": slices.Concat(plain[:2], mediatest.Segment(0xEE, []byte("Adobe\x00\x64\x00\x00\x00\x00\x00")), plain[2:len(plain)-2], mediatest.JFIF(0, 0), plain[len(plain)-2:]),
+		"a short JFIF that makes colours others":        insert(slices.Concat(mediatest.Segment(0xEE, []byte("Adobe\x00\x64\x00\x00\x00\x00\x00")), mediatest.Segment(0xE0, []byte("JFIF\x00")))),
+		"coefficients backwards":                        edited(progressive, at(t, progressive, 0xDA)+7, 9, 3),
 	} {
 		t.Run(name, func(t *testing.T) { rejected(t, walk.JPEGWalk, file, walk.Corrupt) })
 	}

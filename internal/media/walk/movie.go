@@ -12,17 +12,20 @@ const maxTracks = 64
 type movie struct {
 	tracks     []*track
 	fragmented bool
+	disabled   bool // a track became padding
+	// What is remembered of the samples of tracks that say where.
+	placeChunks, placeSamples int
 }
 
 // track is what a trak box says.
 type track struct {
 	start, end    int64
+	head          int64 // bytes of its header
 	id            uint32
-	handler       string // "vide", "soun", "pict", "text", "meta", "tmcd"…
-	width, height int64  // the largest that the header and descriptions name
-	codec         string // of the first sample description
-	place         bool   // the samples say where the camera was
-	external      bool   // the samples are in another file
+	handler       string     // "vide", "soun", "pict", "text", "meta", "tmcd"…
+	width, height int64      // the largest that the header and descriptions name
+	at            *samplesAt // of samples that say where the camera was; nil for others
+	external      bool       // the samples are in another file
 	samples       int64
 	bytes         int64  // of all samples, where each has its own size
 	usual         uint32 // size of a sample in a fragment that names none
@@ -100,7 +103,7 @@ func (f *bmff) moov(b box) error {
 	if len(f.movie.tracks) == 0 {
 		return f.in.Corrupt("a movie without tracks")
 	}
-	return nil
+	return f.disable()
 }
 
 // extends reads the defaults for fragments.
@@ -131,16 +134,13 @@ func (f *bmff) trak(b box, depth int) error {
 	if len(f.movie.tracks) == maxTracks {
 		return &Reject{Code: TooLarge, Reason: "tracks", Offset: f.in.off, Limit: maxTracks, Actual: maxTracks + 1}
 	}
-	t := &track{start: b.start, end: b.end, chunks: span{math.MaxInt64, 0}}
+	t := &track{start: b.start, end: b.end, head: b.head, chunks: span{math.MaxInt64, 0}}
 	f.movie.tracks = append(f.movie.tracks, t)
 	if err := f.inside(b, 0, depth, t.visit(f)); err != nil {
 		return err
 	}
 	if k := t.seen.missing("tkhd", "mdia", "hdlr", "minf", "stbl", "stsd"); k != "" {
 		return f.in.Corrupt("a track without %s", k)
-	}
-	if t.place {
-		f.in.Note(b.start, b.end-b.start, "location track", Kept)
 	}
 	if t.handler == "vide" || t.handler == "pict" {
 		return f.in.Picture(t.width, t.height)
@@ -216,6 +216,11 @@ func (t *track) readHeader(f *bmff, b box) error {
 		return err
 	}
 	return f.keep(b)
+}
+
+// place reports whether the track only says where the camera was.
+func (t *track) place() bool {
+	return t.at != nil && !slices.Contains([]string{"vide", "soun", "pict", "auxv"}, t.handler)
 }
 
 // size bounds a size that the track names; tracks without pictures have none.

@@ -13,11 +13,22 @@ func (f *bmff) moof(b box) error {
 	}
 	return f.inside(b, 0, 1, func(c box, depth int) error {
 		if c.kind != "traf" {
-			return f.keep(c)
+			return f.about(c, depth)
 		}
 		r := &fragmentRun{f: f, moof: b.start - f.base}
 		return f.inside(c, 0, depth, r.visit)
 	})
+}
+
+// about consumes what a fragment says of itself, as a movie does.
+func (f *bmff) about(b box, depth int) error {
+	switch b.kind {
+	case "udta":
+		return f.userData(b, depth)
+	case "meta":
+		return newMeta(f).walk(b, depth)
+	}
+	return f.keep(b)
 }
 
 // fragmentRun follows the runs of samples of one track fragment.
@@ -47,14 +58,14 @@ const (
 	runTime      = 0x800
 )
 
-func (r *fragmentRun) visit(b box, _ int) error {
+func (r *fragmentRun) visit(b box, depth int) error {
 	switch b.kind {
 	case "tfhd":
 		return r.header(b)
 	case "trun":
 		return r.samples(b)
 	}
-	return r.f.keep(b)
+	return r.f.about(b, depth)
 }
 
 // header takes the track and the defaults of its runs.

@@ -3,6 +3,7 @@ package walk
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 )
 
 // big reads big-endian numbers.
@@ -33,6 +34,10 @@ func (t *track) readTable(f *bmff, b box) error {
 	switch b.kind {
 	case "stco":
 		each = func(e []byte) { t.chunk(uint64(big.Uint32(e))) }
+	case "stsc":
+		if t.at != nil {
+			each = t.at.run
+		}
 	case "co64":
 		each = func(e []byte) { t.chunk(big.Uint64(e)) }
 	}
@@ -43,6 +48,9 @@ func (t *track) readTable(f *bmff, b box) error {
 func (t *track) chunk(off uint64) {
 	o := int64(min(off, math.MaxInt64/2))
 	t.chunked = true
+	if t.at != nil {
+		t.at.chunk(o)
+	}
 	t.chunks.start, t.chunks.end = min(t.chunks.start, o), max(t.chunks.end, o)
 }
 
@@ -98,10 +106,20 @@ func (t *track) readSizes(f *bmff, b box) error {
 	}
 	count := int64(big.Uint32(p[8:]))
 	t.samples += count
-	if big.Uint32(p[4:]) != 0 {
+	if each := big.Uint32(p[4:]); each != 0 {
+		if t.at != nil {
+			t.at.each, t.bytes = each, int64(min(uint64(each)*uint64(count), maxOffset))
+			t.at.lost = t.at.lost || t.bytes == maxOffset
+		}
 		return f.table(b, 12, 0, 4, nil) // all of one size
 	}
-	return f.table(b, 12, count, 4, func(e []byte) { t.bytes += int64(big.Uint32(e)) })
+	return f.table(b, 12, count, 4, func(e []byte) {
+		n := big.Uint32(e)
+		t.bytes += int64(n)
+		if t.at != nil {
+			t.at.size(n)
+		}
+	})
 }
 
 // readCompactSizes takes those of 4, 8 or 16 bits.
@@ -115,6 +133,9 @@ func (t *track) readCompactSizes(f *bmff, b box) error {
 		return f.in.Corrupt("sample sizes of %d bits", bits)
 	}
 	t.samples += count
+	if t.at != nil {
+		t.at.lost = true
+	}
 	return f.table(b, 12, (count*bits+7)/8, 1, nil)
 }
 
@@ -150,18 +171,16 @@ func (t *track) readDescriptions(f *bmff, b box) error {
 		if err != nil {
 			return err
 		}
-		if t.codec == "" {
-			t.codec = e.kind
-		}
-		switch e.kind {
-		case "gpmd", "camm", "rtmd":
-			t.place = true
-		case "mebx": // Apple's, whose keys are in the description
+		place := slices.Contains(placeCodecs, e.kind)
+		if e.kind == "mebx" { // Apple's, whose keys are in the description
 			p, err := f.fields(e, min(e.payload(), 4096))
 			if err != nil {
 				return err
 			}
-			t.place = t.place || saysPlace(p)
+			place = places(p)
+		}
+		if place && t.at == nil {
+			t.at = &samplesAt{m: f.movie}
 		}
 		if visual := t.handler == "vide" || t.handler == "pict" || t.handler == "auxv"; visual {
 			p, err := f.fields(e, 28)

@@ -107,7 +107,8 @@ func (m *meta) keys(b box) error {
 		if err != nil {
 			return err
 		}
-		if n++; saysPlace(p) {
+		if n++; saysPlace(p) || isPlaceName(string(p[:min(4, len(p))])) { // the latter of user data
+
 			m.places = append(m.places, n)
 		}
 		return f.keep(k)
@@ -135,8 +136,10 @@ func (m *meta) list(b box, depth int) error {
 			if saysPlace(p) {
 				return f.blank(b, "location")
 			}
-		case numbered && (slices.Contains(m.places, n) || !m.keyed):
-			return f.inside(b, 0, depth, m.value)
+		case numbered:
+			if _, place := slices.BinarySearch(m.places, n); place || !m.keyed {
+				return f.inside(b, 0, depth, m.value)
+			}
 		}
 		return f.keep(b)
 	})

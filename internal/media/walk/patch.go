@@ -22,7 +22,7 @@ type Patch struct {
 }
 
 // maxPatches bounds what is remembered of a hostile file.
-const maxPatches = 1000
+const maxPatches = 3000
 
 // Patch overwrites b at an offset of the output. An output that is an
 // io.WriterAt is patched at once; it must then begin at its offset 0. For any

@@ -127,20 +127,3 @@ func branded(b []byte) (f Format, mime string, ok bool) {
 	}
 	return MP4, "video/mp4", true
 }
-
-// WalkerFor returns the walker of a format, nil if there is none.
-func WalkerFor(f Format) Walker {
-	switch f {
-	// JPEG: JPEGWalk; PNG: PNGWalk; GIF: GIFWalk; WebP: WebPWalk;
-	// HEIF, MP4, QuickTime, M4A: BMFFWalk; WebM: WebMWalk.
-	case MP3:
-		return MP3Walk
-	case WAV:
-		return WAVWalk
-	case OGG:
-		return OGGWalk
-	case AAC:
-		return AACWalk
-	}
-	return nil
-}

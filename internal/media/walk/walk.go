@@ -67,7 +67,7 @@ type Info struct {
 	// trailers that were, in the order of the file; at most maxParts.
 	Parts []Part
 	// Patches are what the caller has to overwrite in the output, because it was
-	// no io.WriterAt; at most two and one for each frame.
+	// no io.WriterAt; at most maxPatches, and two and one for each frame.
 	Patches []Patch
 }
 

@@ -19,7 +19,7 @@ import (
 
 // Bucket is what of a bucket is measured; the blob package's own has it.
 type Bucket interface {
-	Put(ctx context.Context, key, mime string, r io.Reader) error
+	Put(ctx context.Context, key, mime string, r io.ReadSeeker) error
 	Open(ctx context.Context, key string) (io.ReadCloser, media.Blob, error)
 	Delete(ctx context.Context, key string) error
 	List(ctx context.Context, prefix string, fn func(media.Blob) error) error

@@ -70,7 +70,7 @@ func (b *bucket) call(ctx context.Context) (probetest.Mode, error) {
 }
 
 // Put implements blob.Bucket.
-func (b *bucket) Put(ctx context.Context, key, _ string, r io.Reader) error {
+func (b *bucket) Put(ctx context.Context, key, _ string, r io.ReadSeeker) error {
 	if _, err := b.call(ctx); err != nil {
 		return err
 	}
