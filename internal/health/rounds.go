@@ -199,7 +199,9 @@ func (r *rounds) finish(ctx context.Context) error {
 	if r.fence != nil {
 		r.levels.tell(slices.Concat(rep.Facts(), gone), now)
 	}
-	r.evaluated, r.windows = now, on
+	if err == nil {
+		r.evaluated, r.windows = now, on
+	}
 	return err
 }
 
