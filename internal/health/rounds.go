@@ -14,6 +14,7 @@ const (
 	turn         = time.Second      // results of one turn are one write, and one evaluation
 	evaluateIdle = 10 * time.Second // an evaluation when nothing was measured
 	saveTimeout  = 5 * time.Second
+	settleEvery  = 15 * time.Second // between measurements that may change a status, however long the interval
 )
 
 // rounds measures a set of components on their schedules until its context
@@ -142,20 +143,24 @@ func (r *rounds) take(got measured) {
 	if got.stuck {
 		r.m.stuck.Add(1)
 	}
-	// A tenth of jitter keeps components of one interval apart.
-	r.due[c.Name] = time.Now().Add(c.Interval - c.Interval/20 + rand.N(c.Interval/10) - min(got.o.Took, c.Interval/2))
-	switch {
-	case !got.ok:
+	if !got.ok {
 		r.due[c.Name] = time.Now().Add(time.Second)
 		return
-	case r.again[c.Name]:
-		r.due[c.Name] = time.Now()
-		delete(r.again, c.Name)
 	}
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
 	res, recovered := r.m.absorb(c, r.node, got.o)
 	r.pending[c.Name] = res
+	wait := c.Interval
+	if res.State.unsettled() {
+		wait = min(wait, settleEvery)
+	}
+	// A tenth of jitter keeps components of one interval apart.
+	r.due[c.Name] = time.Now().Add(wait - wait/20 + rand.N(wait/10) - min(got.o.Took, wait/2))
+	if r.again[c.Name] {
+		r.due[c.Name] = time.Now()
+		delete(r.again, c.Name)
+	}
 	if !recovered {
 		return
 	}
