@@ -183,6 +183,10 @@ func TestMonitorRaisesAndClears(t *testing.T) {
 		if err := b.failures(); err != nil {
 			t.Error(err)
 		}
+		b.end()
+		if asked := db.Asked() + b.probers["disk"].(*healthtest.Answers).Asked(); b.store.Rows > asked {
+			t.Errorf("%d results written of %d measurements", b.store.Rows, asked)
+		}
 		days, err := b.m.Uptime(t.Context(), 1)
 		if err != nil || len(days) != 2 || days[0].Component != "db" || days[0].Up+days[0].Down != int64(db.Asked()) && days[0].Up+days[0].Down != int64(db.Asked())-1 {
 			t.Errorf("%+v %v, asked %d", days, err, db.Asked())
@@ -552,6 +556,63 @@ func TestFreshReportShowsOneMeasurement(t *testing.T) {
 		}
 		if e := b.entry("db"); e.Status != health.Healthy {
 			t.Errorf("five fresh reports made it %s", e.Status)
+		}
+	})
+}
+
+// A turn that shares the probe of a fresh report, which cuts it short, learns
+// nothing by that: only the component's own timeout makes it DOWN.
+func TestFreshReportsMakeNothingDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var slow healthtest.Answers
+		slow.Set(health.Reading{}, nil, 3*time.Second)
+		b := newBench(t, nil, map[string]health.Prober{"slow": &slow}, health.Component{Name: "slow", Critical: true, Timeout: 5 * time.Second, FailureThreshold: 1})
+		b.lead()
+		defer b.end()
+		pass(10 * time.Second)
+		for range 30 {
+			rep, err := b.m.Report(t.Context(), true)
+			if err != nil || rep.Status == health.Down {
+				t.Fatalf("%+v %v", rep.Status, err)
+			}
+			if e := b.entry("slow"); e.Status == health.Down {
+				t.Fatalf("%+v", e)
+			}
+			pass(100 * time.Millisecond)
+		}
+		pass(20 * time.Second)
+		if e := b.entry("slow"); e.Status != health.Healthy {
+			t.Errorf("left alone: %s", e.Status)
+		}
+	})
+}
+
+// A fresh report that shares the probe of a turn measures on its own when the
+// turn is cancelled.
+func TestFreshReportSurvivesTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		first := healthtest.Func(func(ctx context.Context) (health.Reading, error) {
+			if asked.Add(1) == 1 {
+				<-ctx.Done()
+			}
+			return health.Reading{}, ctx.Err()
+		})
+		b := newBench(t, nil, map[string]health.Prober{"db": first}, health.Component{Name: "db", Critical: true, Interval: time.Minute, Timeout: time.Minute})
+		b.lead()
+		pass(5 * time.Second)
+		got := make(chan health.Report, 1)
+		go func() {
+			rep, err := b.m.Report(t.Context(), true)
+			if err != nil {
+				t.Error(err)
+			}
+			got <- rep
+		}()
+		pass(500 * time.Millisecond)
+		b.end()
+		if rep := <-got; rep.Status != health.Healthy || len(rep.TimedOut) != 0 {
+			t.Errorf("%s, timed out %v", rep.Status, rep.TimedOut)
 		}
 	})
 }

@@ -140,6 +140,11 @@ func TestRelapsesTakeLonger(t *testing.T) {
 	if _, got := run(c, health.State{}, in); downs(got) != 2 { // the second needs four in a row, which never come
 		t.Errorf("%d times DOWN: %s", downs(got), got)
 	}
+	// A recovery that is broken off when it had lasted the plain threshold is a
+	// relapse, too: four are not enough any more.
+	if _, got := run(c, health.State{}, "f++f+++f+++++++"); got != "DDHDDDDDDDDDDDD" {
+		t.Errorf("broken off: %s", got)
+	}
 	// Up for an hour, and the past is forgotten.
 	s, _ := run(c, health.State{}, "f++f++++")
 	if s.Relapses == 0 {
@@ -177,6 +182,8 @@ func TestStepProperties(t *testing.T) {
 				t.Fatalf("%s: %s after %d successes", in[:i+1], s.Status, oks)
 			case in[i] != '+' && s.Status == health.Healthy && was.Status != health.Healthy:
 				t.Fatalf("%s: HEALTHY by what was not", in[:i+1])
+			case (in[i] != '+') != s.LastBad.Equal(now), (fails > 0) != s.LastFailure.Equal(now):
+				t.Fatalf("%s: bad at %s, failed at %s", in[:i+1], s.LastBad, s.LastFailure)
 			case s.Status == was.Status && s.Since != was.Since, s.Status != was.Status && s.Since != now:
 				t.Fatalf("%s: since %s", in[:i+1], s.Since)
 			}

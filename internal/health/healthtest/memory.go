@@ -22,6 +22,7 @@ type Memory struct {
 	// Audits are the entries of changes.
 	Audits []audit.Entry
 	Writes map[string]int // by operation
+	Rows   int            // results that rounds ever brought
 
 	mu      sync.Mutex
 	fail    func(op string, after bool) error
@@ -86,6 +87,7 @@ func (m *Memory) SaveHealthRound(_ context.Context, r health.Round) error {
 		if err := m.held(r.Fence); err != nil {
 			return err
 		}
+		m.Rows += len(r.Results)
 		for _, res := range r.Results {
 			k := [2]string{res.Component, res.Node}
 			was, ok := m.results[k]
