@@ -159,7 +159,7 @@ func TestMonitorRaisesAndClears(t *testing.T) {
 		b.lead()
 		defer b.end()
 		pass(20 * time.Second)
-		b.raised()
+		b.want() // nothing is wrong with a node that has just started
 		if e := b.entry("disk"); e.Status != health.Healthy || len(e.Nodes) != 1 || e.Nodes[0].Node != "n1" {
 			t.Errorf("%+v", e)
 		}
@@ -829,6 +829,82 @@ func TestResultsGoStale(t *testing.T) {
 			t.Error("the public word asserts what nobody measured")
 		}
 	})
+}
+
+// A node that has just begun to lead has a while to measure everything. What
+// is not measured after that is why health is DEGRADED.
+func TestWhatIsNeverMeasuredDegrades(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil, nil, health.Component{Name: "db"}, health.Component{Name: "disk", PerNode: true})
+		f := b.store.TakeLease("health")
+		go func() { _ = b.m.Lead(b.ctx, f, b.report) }() // and no node measures its disk
+		pass(25 * time.Second)
+		b.want()
+		pass(20 * time.Second)
+		b.want("+health_degraded disk")
+		b.end()
+	})
+}
+
+// A monitor that replaces another, as after a reload, goes on from its states.
+func TestRunGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := new(healthtest.Answers).Fail()
+		c := health.Component{Name: "disk", PerNode: true, Critical: true}
+		first := newBench(t, nil, map[string]health.Prober{"disk": disk}, c)
+		first.lead()
+		pass(time.Minute)
+		first.end()
+		disk.OK()
+		b := newBench(t, first.store, map[string]health.Prober{"disk": disk}, c)
+		b.lead()
+		pass(11 * time.Second)
+		if e := b.entry("disk"); e.Status != health.Down {
+			t.Errorf("one success after a reload makes it %s", e.Status)
+		}
+		b.end()
+	})
+}
+
+// A change whose write failed is an error; one that was persisted after all
+// holds, and can be ended.
+func TestWindowFailures(t *testing.T) {
+	for name, after := range map[string]bool{"failed": false, "failed but persisted": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, nil, nil, health.Component{Name: "db"})
+				boom := errors.New("no answer")
+				b.store.SetFail(healthtest.After("SaveHealthWindow", after, boom))
+				w := health.Window{Until: time.Now().Add(time.Hour), Reason: "a new disk for it"}
+				if _, err := b.m.BeginMaintenance(t.Context(), w, "key:1"); !errors.Is(err, boom) {
+					t.Fatal(err)
+				}
+				if err := b.m.Refresh(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if n := len(b.m.Windows()); n != map[bool]int{false: 0, true: 1}[after] {
+					t.Errorf("%d windows", n)
+				}
+				b.store.SetFail(healthtest.After("HealthSnapshot", false, boom)) // of the read after the write
+				w, err := b.m.BeginMaintenance(t.Context(), w, "key:1")
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.store.SetFail(healthtest.After("EndHealthWindow", after, boom))
+				if _, err := b.m.EndMaintenance(t.Context(), w.ID, "it is in place", "key:1"); !errors.Is(err, boom) {
+					t.Fatal(err)
+				}
+				_, err = b.m.EndMaintenance(t.Context(), w.ID, "it is in place", "key:1")
+				if after != (fault.CodeOf(err) == fault.Conflict) || !after && err != nil {
+					t.Errorf("again: %v", err)
+				}
+				ws, err := b.m.WindowHistory(t.Context(), 1)
+				if err != nil || len(ws) != 1 || !after && ws[0].EndedAt.IsZero() {
+					t.Errorf("%+v %v", ws, err)
+				}
+			})
+		})
+	}
 }
 
 func TestNewMonitorWantsProbers(t *testing.T) {

@@ -14,6 +14,7 @@ const (
 	turn         = time.Second      // results of one turn are one write, and one evaluation
 	evaluateIdle = 10 * time.Second // an evaluation when nothing was measured
 	saveTimeout  = 5 * time.Second
+	startGrace   = 30 * time.Second // of a node that has just begun to lead, to measure everything
 	settleEvery  = 15 * time.Second // between measurements that may change a status, however long the interval
 )
 
@@ -30,6 +31,7 @@ type rounds struct {
 	flying  int
 	pending map[string]Result // measured and not stored yet
 
+	began     time.Time
 	evaluated time.Time
 	windows   string // which were on at the last evaluation
 	levels    *levels
@@ -48,6 +50,7 @@ func (m *Monitor) newRounds(node string, fence *Fence, cs []Component) *rounds {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.o.Now()
+	r.began = now
 	for _, c := range cs {
 		r.cs[c.Name] = c
 		// What was measured lately has its next turn at its time.
@@ -62,6 +65,9 @@ func (m *Monitor) newRounds(node string, fence *Fence, cs []Component) *rounds {
 // is told, from one goroutine, how each write went: what could not be written
 // is with the next one.
 func (m *Monitor) Run(ctx context.Context, report func(error)) error {
+	if err := m.Refresh(ctx); err != nil { // what this node measured before goes on
+		report(err)
+	}
 	own := slices.DeleteFunc(slices.Clone(m.cs), func(c Component) bool { return !c.PerNode })
 	return m.newRounds(m.o.Node, nil, own).run(ctx, report)
 }
@@ -202,7 +208,7 @@ func (r *rounds) finish(ctx context.Context) error {
 	rep, gone := r.m.evaluate(now), r.m.gone()
 	r.m.mu.Unlock()
 	if r.fence != nil {
-		r.levels.tell(slices.Concat(rep.Facts(), gone), now)
+		r.levels.tell(slices.Concat(rep.facts(now.Sub(r.began) < startGrace), gone), now)
 	}
 	if err == nil {
 		r.evaluated, r.windows = now, on

@@ -207,10 +207,9 @@ func (db *DB) EndHealthWindow(ctx context.Context, w health.Window, e audit.Entr
 	return out, err
 }
 
-// HealthWindows returns the windows of the last 90 days and those to come,
-// the latest first.
+// HealthWindows implements health.Store.
 func (db *DB) HealthWindows(ctx context.Context, limit int) ([]health.Window, error) {
-	out, err := collect(ctx, db.read, scanWindow, windowQuery+`ORDER BY from_at DESC, id LIMIT $1`, int64(max(1, min(limit, 1000))))
+	out, err := collect(ctx, db.read, scanWindow, windowQuery+`ORDER BY from_at DESC, id LIMIT $1`, int64(limit))
 	return out, db.dialect.explain("store.HealthWindows", err)
 }
 

@@ -152,6 +152,16 @@ func (m *Memory) EndHealthWindow(_ context.Context, w health.Window, e audit.Ent
 	return out, err
 }
 
+// HealthWindows implements health.Store.
+func (m *Memory) HealthWindows(_ context.Context, limit int) (out []health.Window, err error) {
+	err = m.do("HealthWindows", func() error {
+		out = slices.SortedFunc(maps.Values(m.windows), func(a, b health.Window) int { return cmp.Or(b.From.Compare(a.From), cmp.Compare(a.ID, b.ID)) })
+		out = out[:min(limit, len(out))]
+		return nil
+	})
+	return out, err
+}
+
 // HealthUptime implements health.Store.
 func (m *Memory) HealthUptime(_ context.Context, from string) (out []health.Day, err error) {
 	err = m.do("HealthUptime", func() error {
