@@ -166,6 +166,13 @@ func TestJobState(t *testing.T) {
 	if v := health.JobState(endless, running(never(9*time.Hour), 71*time.Minute), now); v.Word != health.JobOverdue {
 		t.Errorf("a run that never ends, and no next one: %s", v.Word)
 	}
+	minutely := job(t, health.Job{Schedule: "* * * * *"})
+	for late, want := range map[time.Duration]time.Duration{-5 * time.Second: time.Minute, 10 * time.Second: time.Minute, 50 * time.Second: time.Minute} {
+		r := health.JobRecord{PlanSince: start.Add(-time.Hour), RanAt: start.Add(late)}
+		if v := health.JobState(minutely, r, start); !v.NextRun.Equal(start.Add(want)) {
+			t.Errorf("ran %s late: next run at %s, want %s", late, v.NextRun, start.Add(want))
+		}
+	}
 	r := ran(false, time.Minute)
 	r.ExitCode = &three
 	if v := health.JobState(hourly, r, now); v.ExitCode == nil || *v.ExitCode != 3 || !v.NextRun.Equal(now.Add(59*time.Minute)) || !v.OverdueFrom.Equal(now.Add(69*time.Minute)) {

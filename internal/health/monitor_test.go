@@ -35,7 +35,7 @@ type bench struct {
 	mu    sync.Mutex
 	log   []string // "12s +component_down db", facts as they change, failing ones only once
 	level map[string]bool
-	facts int
+	facts int // failing ones
 	begun time.Time
 	fails []error // of writes
 }
@@ -64,7 +64,9 @@ func newBench(t *testing.T, store *healthtest.Memory, probers map[string]health.
 func (b *bench) signal(f signal.Fact) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.facts++
+	if f.Failing {
+		b.facts++
+	}
 	k := f.Rule + " " + f.Object
 	if b.level[k] == f.Failing {
 		return
@@ -73,7 +75,7 @@ func (b *bench) signal(f signal.Fact) {
 	b.log = append(b.log, fmt.Sprintf("%s%s", map[bool]string{true: "+", false: "-"}[f.Failing], k))
 }
 
-// told is how many facts were told so far.
+// told is how many failing facts were told so far.
 func (b *bench) told() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -843,6 +845,37 @@ func TestWhatIsNeverMeasuredDegrades(t *testing.T) {
 		pass(20 * time.Second)
 		b.want("+health_degraded disk")
 		b.end()
+	})
+}
+
+// A clock that goes back stops neither the states nor the writes.
+func TestClockGoesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var back atomic.Int64
+		now := func() time.Time { return time.Now().Add(-time.Duration(back.Load())) }
+		var db healthtest.Answers
+		db.OK()
+		b := newBench(t, nil, map[string]health.Prober{"db": &db}, health.Component{Name: "db", Critical: true})
+		m, err := health.NewMonitor(health.Options{Components: []health.Component{{Name: "db", Critical: true}}, Probers: b.probers, Store: b.store, Signals: b.signal, Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.m = m
+		b.lead()
+		pass(time.Minute)
+		back.Store(int64(time.Hour))
+		db.Fail()
+		pass(time.Minute)
+		b.want("+component_down db")
+		b.end()
+		var measured int64
+		days, err := m.Uptime(t.Context(), 2)
+		for _, d := range days {
+			measured += d.Up + d.Down
+		}
+		if n := int64(db.Asked()); err != nil || measured < n-1 {
+			t.Errorf("%d measurements stored of %d, %v", measured, n, err)
+		}
 	})
 }
 
