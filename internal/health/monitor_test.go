@@ -848,6 +848,35 @@ func TestWhatIsNeverMeasuredDegrades(t *testing.T) {
 	})
 }
 
+// A leader with nothing to do asks for its lease at every idle evaluation, not
+// at every turn; and what is of nobody any more leaves its memory.
+func TestIdleLeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil, nil, health.Component{Name: "cert", Interval: time.Hour}, health.Component{Name: "disk", PerNode: true})
+		gone := health.Result{Component: "disk", Node: "n0", State: health.State{Status: health.Down}, Last: health.Observation{At: time.Now()}}
+		if err := b.store.SaveHealthRound(t.Context(), health.Round{Results: []health.Result{gone}}); err != nil {
+			t.Fatal(err)
+		}
+		f := b.store.TakeLease("health")
+		b.wg.Go(func() { _ = b.m.Lead(b.ctx, f, b.report) })
+		pass(10 * time.Minute)
+		b.end()
+		if n := b.store.Writes["SaveHealthRound"]; n < 50 || n > 70 {
+			t.Errorf("%d writes in ten idle minutes", n)
+		}
+		if n := b.m.Known(); n != 2 {
+			t.Errorf("knows %d results, want those of cert and of the other node", n)
+		}
+		pass(health.ForgetAfter)
+		if err := b.m.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := b.m.Known(); n != 0 {
+			t.Errorf("still knows %d results", n)
+		}
+	})
+}
+
 // A clock that goes back stops neither the states nor the writes.
 func TestClockGoesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
