@@ -105,7 +105,9 @@ func (r *runner) measure(ctx context.Context) (o Observation, ok, stuck bool) {
 		return f.obs, !f.aborted, false
 	default:
 	}
-	return r.timedOut(at, f), true, true
+	// A fresh report may have cut it short: it still has the component's time.
+	late := time.Since(f.began) >= r.c.Timeout
+	return r.timedOut(at, f), late, late
 }
 
 // observe makes an observation that fits the store.

@@ -589,6 +589,37 @@ func TestFreshReportsMakeNothingDown(t *testing.T) {
 	})
 }
 
+// The same for a probe that takes a while to stop when it is cut short.
+func TestFreshReportsLeaveAProbeItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lazy := healthtest.Func(func(ctx context.Context) (health.Reading, error) {
+			select {
+			case <-ctx.Done():
+				time.Sleep(time.Second)
+				return health.Reading{}, ctx.Err()
+			case <-time.After(3 * time.Second):
+				return health.Reading{}, nil
+			}
+		})
+		b := newBench(t, nil, map[string]health.Prober{"lazy": lazy}, health.Component{Name: "lazy", Timeout: 5 * time.Second, FailureThreshold: 1})
+		b.lead()
+		defer func() {
+			b.end()
+			pass(2 * time.Second) // the last one stops
+		}()
+		pass(10 * time.Second)
+		for range 30 {
+			if _, err := b.m.Report(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+			if e := b.entry("lazy"); e.Status == health.Down {
+				t.Fatalf("%+v", e)
+			}
+			pass(100 * time.Millisecond)
+		}
+	})
+}
+
 // A fresh report that shares the probe of a turn measures on its own when the
 // turn is cancelled.
 func TestFreshReportSurvivesTheLease(t *testing.T) {
