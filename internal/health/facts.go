@@ -21,10 +21,13 @@ const (
 // Facts says what a report raises and clears. A component that is suppressed
 // or in maintenance raises nothing. One that is not measured neither raises
 // nor clears what only a measurement can tell.
-func (r Report) Facts() []signal.Fact {
+func (r Report) Facts() []signal.Fact { return r.facts(false) }
+
+// facts leaves out what is not measured, where that is new.
+func (r Report) facts(starting bool) []signal.Fact {
 	var out []signal.Fact
 	for _, e := range r.Components {
-		if e.Status == NotConfigured {
+		if e.Status == NotConfigured || starting && e.Status == Unknown {
 			continue
 		}
 		value := e.value()

@@ -89,13 +89,15 @@ func (r *runner) timedOut(at time.Time, f *flight) Observation {
 // called again: it timed out once more.
 func (r *runner) measure(ctx context.Context) (o Observation, ok, stuck bool) {
 	at := r.now()
-	f, started := r.begin(ctx, r.c.Timeout)
+	f, _ := r.begin(ctx, r.c.Timeout)
 	wait := time.Until(f.began.Add(f.limit)) + reapGrace
 	t := time.NewTimer(max(wait, 0))
 	defer t.Stop()
 	select {
 	case <-f.done:
 		return f.obs, !f.aborted, false
+	case <-ctx.Done(): // the flight ends by itself
+		return Observation{}, false, false
 	case <-t.C:
 	}
 	select { // it may have returned at the same moment
@@ -103,10 +105,9 @@ func (r *runner) measure(ctx context.Context) (o Observation, ok, stuck bool) {
 		return f.obs, !f.aborted, false
 	default:
 	}
-	if ctx.Err() != nil && started && time.Since(f.began) < f.limit {
-		return Observation{}, false, true
-	}
-	return r.timedOut(at, f), true, true
+	// A fresh report may have cut it short: it still has the component's time.
+	late := time.Since(f.began) >= r.c.Timeout
+	return r.timedOut(at, f), late, late
 }
 
 // observe makes an observation that fits the store.

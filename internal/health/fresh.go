@@ -10,7 +10,10 @@ import (
 
 // freshLimit is how long a report that measures may measure: the whole answer
 // takes less than 2 s.
-const freshLimit = 1800 * time.Millisecond
+const (
+	freshLimit = 1800 * time.Millisecond
+	freshReap  = 100 * time.Millisecond // for probes to return after that
+)
 
 // freshRun lets all who ask at once share one round of measurements.
 type freshRun struct {
@@ -48,11 +51,13 @@ func (m *Monitor) Report(ctx context.Context, fresh bool) (Report, error) {
 
 // measureAll probes every component at once and evaluates what came back.
 func (m *Monitor) measureAll(ctx context.Context, done chan struct{}) {
-	ctx, cancel := context.WithTimeout(ctx, freshLimit)
+	reap, cancel := context.WithTimeout(ctx, freshLimit+freshReap)
 	defer cancel()
-	flights := make([]*flight, len(m.cs))
+	ctx, end := context.WithTimeout(ctx, freshLimit)
+	defer end()
+	flights, own := make([]*flight, len(m.cs)), make([]bool, len(m.cs))
 	for i, c := range m.cs {
-		flights[i], _ = m.runners[c.Name].begin(ctx, min(c.Timeout, freshLimit))
+		flights[i], own[i] = m.runners[c.Name].begin(ctx, min(c.Timeout, freshLimit))
 	}
 	m.mu.Lock()
 	results := maps.Clone(m.results)
@@ -64,7 +69,12 @@ func (m *Monitor) measureAll(ctx context.Context, done chan struct{}) {
 		if c.PerNode {
 			node = m.o.Node
 		}
-		r := m.alone(ctx, c, node, flights[i], results[key{c.Name, node}])
+		o, aborted := flights[i].wait(reap, m.o.Now())
+		if aborted && !own[i] && ctx.Err() == nil { // a turn's, cancelled: it says nothing
+			f, _ := m.runners[c.Name].begin(ctx, min(c.Timeout, freshLimit))
+			o, _ = f.wait(reap, m.o.Now())
+		}
+		r := alone(c, node, o, results[key{c.Name, node}])
 		if results[key{c.Name, node}] = r; r.Last.Outcome == TimedOut {
 			timedOut = append(timedOut, c.Name)
 		}
@@ -77,20 +87,24 @@ func (m *Monitor) measureAll(ctx context.Context, done chan struct{}) {
 	close(done)
 }
 
-// alone is the result that one measurement shows. A component that did not
-// answer although it may take longer than a report is UNKNOWN, not DOWN.
-func (m *Monitor) alone(ctx context.Context, c Component, node string, f *flight, was Result) Result {
-	o := Observation{At: m.o.Now(), Took: time.Since(f.began), Outcome: TimedOut, Message: string(TimedOut)}
+// wait returns what the flight saw, or that it did not answer before ctx ended.
+func (f *flight) wait(ctx context.Context, now time.Time) (o Observation, aborted bool) {
 	select {
 	case <-f.done:
+		return f.obs, f.aborted
 	case <-ctx.Done():
 	}
 	select { // both may be ready: an answer counts
 	case <-f.done:
-		o = f.obs
+		return f.obs, f.aborted
 	default:
-		o.Took = time.Since(f.began)
+		return Observation{At: now, Took: time.Since(f.began), Outcome: TimedOut, Message: string(TimedOut)}, false
 	}
+}
+
+// alone is the result that one measurement shows. A component that did not
+// answer although it may take longer than a report is UNKNOWN, not DOWN.
+func alone(c Component, node string, o Observation, was Result) Result {
 	status := o.alone(c)
 	if o.Outcome == TimedOut && c.Timeout > freshLimit {
 		status = Unknown

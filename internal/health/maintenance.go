@@ -69,7 +69,8 @@ func (m *Monitor) BeginMaintenance(ctx context.Context, w Window, by string) (Wi
 	if err := m.o.Store.SaveHealthWindow(ctx, w, e); err != nil {
 		return Window{}, err
 	}
-	return w, m.Refresh(ctx)
+	_ = m.Refresh(ctx) // it stands; if this node cannot read it now, it does at its next turn
+	return w, nil
 }
 
 func (m *Monitor) checkWindow(w Window, now time.Time) error {
@@ -106,7 +107,8 @@ func (m *Monitor) EndMaintenance(ctx context.Context, id, reason, by string) (Wi
 	if err != nil {
 		return Window{}, err
 	}
-	return w, m.Refresh(ctx)
+	_ = m.Refresh(ctx) // as in BeginMaintenance
+	return w, nil
 }
 
 // Windows returns the windows that are on or to come, as last read.
@@ -122,6 +124,15 @@ func (m *Monitor) Windows() []Window {
 	}
 	return out
 }
+
+// WindowHistory returns the last windows, the latest begin first: those to
+// come, those that are on and those that are over.
+func (m *Monitor) WindowHistory(ctx context.Context, limit int) ([]Window, error) {
+	return m.o.Store.HealthWindows(ctx, max(1, min(limit, maxWindows)))
+}
+
+// maxWindows bounds one answer of WindowHistory.
+const maxWindows = 1000
 
 func checkReason(op, s string) error {
 	n := utf8.RuneCountInString(strings.TrimSpace(s))

@@ -94,7 +94,7 @@ func (m *Monitor) Refresh(ctx context.Context) error {
 		}
 	}
 	for k, r := range m.results { // of nodes and components that are gone
-		if now.Sub(r.Last.At) > forgetAfter {
+		if now.Sub(r.Last.At) > ForgetAfter {
 			delete(m.results, k)
 		}
 	}
@@ -103,8 +103,9 @@ func (m *Monitor) Refresh(ctx context.Context) error {
 	return nil
 }
 
-// forgetAfter is past the staleness of any component.
-const forgetAfter = 5 * MaxInterval
+// ForgetAfter is how old a result gets before it is of nobody any more: past
+// the staleness of any component.
+const ForgetAfter = 5 * MaxInterval
 
 // evaluate renews the view. The caller holds mu.
 func (m *Monitor) evaluate(now time.Time) *Report {

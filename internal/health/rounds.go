@@ -14,6 +14,8 @@ const (
 	turn         = time.Second      // results of one turn are one write, and one evaluation
 	evaluateIdle = 10 * time.Second // an evaluation when nothing was measured
 	saveTimeout  = 5 * time.Second
+	startGrace   = 30 * time.Second // of a node that has just begun to lead, to measure everything
+	settleEvery  = 15 * time.Second // between measurements that may change a status, however long the interval
 )
 
 // rounds measures a set of components on their schedules until its context
@@ -29,6 +31,7 @@ type rounds struct {
 	flying  int
 	pending map[string]Result // measured and not stored yet
 
+	began     time.Time
 	evaluated time.Time
 	windows   string // which were on at the last evaluation
 	levels    *levels
@@ -47,6 +50,7 @@ func (m *Monitor) newRounds(node string, fence *Fence, cs []Component) *rounds {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.o.Now()
+	r.began = now
 	for _, c := range cs {
 		r.cs[c.Name] = c
 		// What was measured lately has its next turn at its time.
@@ -61,6 +65,9 @@ func (m *Monitor) newRounds(node string, fence *Fence, cs []Component) *rounds {
 // is told, from one goroutine, how each write went: what could not be written
 // is with the next one.
 func (m *Monitor) Run(ctx context.Context, report func(error)) error {
+	if err := m.Refresh(ctx); err != nil { // what this node measured before goes on
+		report(err)
+	}
 	own := slices.DeleteFunc(slices.Clone(m.cs), func(c Component) bool { return !c.PerNode })
 	return m.newRounds(m.o.Node, nil, own).run(ctx, report)
 }
@@ -142,20 +149,24 @@ func (r *rounds) take(got measured) {
 	if got.stuck {
 		r.m.stuck.Add(1)
 	}
-	// A tenth of jitter keeps components of one interval apart.
-	r.due[c.Name] = time.Now().Add(c.Interval - c.Interval/20 + rand.N(c.Interval/10) - min(got.o.Took, c.Interval/2))
-	switch {
-	case !got.ok:
+	if !got.ok {
 		r.due[c.Name] = time.Now().Add(time.Second)
 		return
-	case r.again[c.Name]:
-		r.due[c.Name] = time.Now()
-		delete(r.again, c.Name)
 	}
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
 	res, recovered := r.m.absorb(c, r.node, got.o)
 	r.pending[c.Name] = res
+	wait := c.Interval
+	if res.State.unsettled() {
+		wait = min(wait, settleEvery)
+	}
+	// A tenth of jitter keeps components of one interval apart.
+	r.due[c.Name] = time.Now().Add(wait - wait/20 + rand.N(wait/10) - min(got.o.Took, wait/2))
+	if r.again[c.Name] {
+		r.due[c.Name] = time.Now()
+		delete(r.again, c.Name)
+	}
 	if !recovered {
 		return
 	}
@@ -197,9 +208,11 @@ func (r *rounds) finish(ctx context.Context) error {
 	rep, gone := r.m.evaluate(now), r.m.gone()
 	r.m.mu.Unlock()
 	if r.fence != nil {
-		r.levels.tell(slices.Concat(rep.Facts(), gone), now)
+		r.levels.tell(slices.Concat(rep.facts(now.Sub(r.began) < startGrace), gone), now)
 	}
-	r.evaluated, r.windows = now, on
+	if err == nil {
+		r.evaluated, r.windows = now, on
+	}
 	return err
 }
 

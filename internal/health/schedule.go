@@ -43,7 +43,9 @@ func parseSchedule(expr, zone string) (*schedule, error) {
 // next is the first time after t, zero if there is none within five years. At
 // a change to daylight saving time, a time that does not exist is left out;
 // at the change back, a fixed hour that comes twice counts once, the first
-// time, while "every hour" runs in both, as cron daemons do.
+// time, while "every hour" runs in both, as cron daemons do. Where the clocks
+// go forward at midnight, the library may pass over that day: one run a year
+// is not waited for, which is better than one that is missed in vain.
 func (s *schedule) next(t time.Time) time.Time {
 	for {
 		t = s.spec.Next(t)

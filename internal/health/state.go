@@ -125,6 +125,14 @@ func (s *State) broken(c Component) {
 	}
 }
 
+// unsettled reports whether the last measurement contradicts the status.
+func (s State) unsettled() bool {
+	if s.Status == Down {
+		return s.Successes > 0
+	}
+	return s.Fails > 0 || s.Status == Healthy && s.Slows > 0
+}
+
 // next is the status after the counts are up to date.
 func (s State) next(c Component, o Observation) Status {
 	failed := o.Outcome != Answered

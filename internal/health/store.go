@@ -50,6 +50,8 @@ type Store interface {
 	// entry, whose Before and After it fills in. NOT_FOUND if there is none
 	// with the id, CONFLICT if it is over.
 	EndHealthWindow(ctx context.Context, w Window, e audit.Entry) (Window, error)
+	// HealthWindows returns windows, the latest begin first, ended ones too.
+	HealthWindows(ctx context.Context, limit int) ([]Window, error)
 	// HealthUptime returns the days from one on ("2006-01-02", UTC), by
 	// component and day.
 	HealthUptime(ctx context.Context, from string) ([]Day, error)

@@ -207,10 +207,9 @@ func (db *DB) EndHealthWindow(ctx context.Context, w health.Window, e audit.Entr
 	return out, err
 }
 
-// HealthWindows returns the windows of the last 90 days and those to come,
-// the latest first.
+// HealthWindows implements health.Store.
 func (db *DB) HealthWindows(ctx context.Context, limit int) ([]health.Window, error) {
-	out, err := collect(ctx, db.read, scanWindow, windowQuery+`ORDER BY from_at DESC, id LIMIT $1`, int64(max(1, min(limit, 1000))))
+	out, err := collect(ctx, db.read, scanWindow, windowQuery+`ORDER BY from_at DESC, id LIMIT $1`, int64(limit))
 	return out, db.dialect.explain("store.HealthWindows", err)
 }
 
@@ -223,10 +222,10 @@ func (db *DB) HealthUptime(ctx context.Context, from string) ([]health.Day, erro
 	return out, db.dialect.explain("store.HealthUptime", err)
 }
 
-// PruneHealth forgets, under the lease, uptime of days before the moment's,
-// windows that were over then, and results that are older, up to limit of
-// each, and returns how many rows went. Results as old as that are of nodes
-// and components that are gone.
+// PruneHealth forgets, under the lease, uptime of days before the moment's and
+// windows that were over then, and results of nodes and components that are
+// gone (health.ForgetAfter), up to limit of each, and returns how many rows
+// went.
 func (db *DB) PruneHealth(ctx context.Context, before time.Time, limit int, h lease.Held) (int64, error) {
 	var n int64
 	err := db.Write(ctx, "store.PruneHealth", func(tx *Tx) error {
@@ -240,7 +239,7 @@ func (db *DB) PruneHealth(ctx context.Context, before time.Time, limit int, h le
 		}{
 			{`DELETE FROM health_uptime WHERE (day, component) IN (SELECT day, component FROM health_uptime WHERE day < $1 ORDER BY day LIMIT `, health.DayOf(before)},
 			{`DELETE FROM health_windows WHERE id IN (SELECT id FROM health_windows WHERE until_at < $1 ORDER BY until_at LIMIT `, micros(before)},
-			{`DELETE FROM health_results WHERE at < $1 AND (component, node) IN (SELECT component, node FROM health_results WHERE at < $1 ORDER BY at LIMIT `, micros(before)},
+			{`DELETE FROM health_results WHERE at < $1 AND (component, node) IN (SELECT component, node FROM health_results WHERE at < $1 ORDER BY at LIMIT `, micros(db.now().Add(-health.ForgetAfter))},
 		} {
 			gone, err := tx.Exec(ctx, q.text+strconv.Itoa(limit)+`)`, q.arg)
 			if err != nil {

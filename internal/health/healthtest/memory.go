@@ -19,14 +19,13 @@ import (
 // Memory is a health.Store, health.JobStore and health.SourceStore.
 type Memory struct {
 	Now func() time.Time
-	// Fail, if set, is asked before (false) and after (true) each operation;
-	// an error after it is one that hides a commit.
-	Fail func(op string, after bool) error
 	// Audits are the entries of changes.
 	Audits []audit.Entry
 	Writes map[string]int // by operation
+	Rows   int            // results that rounds ever brought
 
 	mu      sync.Mutex
+	fail    func(op string, after bool) error
 	tokens  map[string]int64
 	results map[[2]string]health.Result
 	days    map[[2]string]health.Day
@@ -41,6 +40,14 @@ func NewMemory(now func() time.Time) *Memory {
 		windows: map[string]health.Window{}, jobs: map[string]health.JobRecord{}, sources: map[string]health.SourceRecord{}}
 }
 
+// SetFail sets what is asked before (false) and after (true) each operation;
+// an error after it is one that hides a commit. nil: nothing fails.
+func (m *Memory) SetFail(fail func(op string, after bool) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail = fail
+}
+
 // TakeLease makes a new fence, which refuses all earlier ones of the name.
 func (m *Memory) TakeLease(name string) health.Fence {
 	m.mu.Lock()
@@ -52,8 +59,8 @@ func (m *Memory) TakeLease(name string) health.Fence {
 func (m *Memory) do(op string, fn func() error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.Fail != nil {
-		if err := m.Fail(op, false); err != nil {
+	if m.fail != nil {
+		if err := m.fail(op, false); err != nil {
 			return err
 		}
 	}
@@ -61,8 +68,8 @@ func (m *Memory) do(op string, fn func() error) error {
 		return err
 	}
 	m.Writes[op]++
-	if m.Fail != nil {
-		return m.Fail(op, true)
+	if m.fail != nil {
+		return m.fail(op, true)
 	}
 	return nil
 }
@@ -80,6 +87,7 @@ func (m *Memory) SaveHealthRound(_ context.Context, r health.Round) error {
 		if err := m.held(r.Fence); err != nil {
 			return err
 		}
+		m.Rows += len(r.Results)
 		for _, res := range r.Results {
 			k := [2]string{res.Component, res.Node}
 			was, ok := m.results[k]
@@ -139,6 +147,16 @@ func (m *Memory) EndHealthWindow(_ context.Context, w health.Window, e audit.Ent
 		m.windows[w.ID] = out
 		e.Before, e.After = was, out
 		m.Audits = append(m.Audits, e)
+		return nil
+	})
+	return out, err
+}
+
+// HealthWindows implements health.Store.
+func (m *Memory) HealthWindows(_ context.Context, limit int) (out []health.Window, err error) {
+	err = m.do("HealthWindows", func() error {
+		out = slices.SortedFunc(maps.Values(m.windows), func(a, b health.Window) int { return cmp.Or(b.From.Compare(a.From), cmp.Compare(a.ID, b.ID)) })
+		out = out[:min(limit, len(out))]
 		return nil
 	})
 	return out, err
@@ -221,7 +239,7 @@ func (m *Memory) SourceRecords(context.Context) (out []health.SourceRecord, err 
 	return out, err
 }
 
-// After returns a Memory.Fail that fails one operation once, before it takes
+// After returns what, given to SetFail, fails one operation once, before it takes
 // effect or after.
 func After(op string, after bool, err error) func(string, bool) error {
 	done := false

@@ -193,6 +193,12 @@ func windows(t *testing.T, b Backend, _ Lease) {
 		t.Fatal(d)
 	}
 	want(all)
+	for limit, wantAll := range map[int][]health.Window{2: {all, w}, 9: {all, w, past}} {
+		got, err := b.HealthWindows(t.Context(), limit)
+		if d := cmp.Diff(wantAll, got); err != nil || d != "" {
+			t.Errorf("%v %s", err, d)
+		}
+	}
 	for id, code := range map[string]fault.Code{"w1": fault.Conflict, "w0": fault.Conflict, "none": fault.NotFound} {
 		if _, err := end(id, Start().Add(2*time.Minute)); fault.CodeOf(err) != code {
 			t.Errorf("end %s: %v, want %s", id, err, code)
