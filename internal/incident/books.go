@@ -68,10 +68,11 @@ func (b *Books) note(i *Incident, now time.Time, kind UpdateKind, by, text strin
 	b.Updates = append(b.Updates, Update{Incident: i.ID, N: i.Notes, At: now, Kind: kind, By: by, Text: text})
 }
 
-// failure is what fails of one cause.
+// failure is what fails of one cause. While anything does, the incident does
+// not end; what is past its After counts.
 type failure struct {
-	rules   []string
 	matured []Condition // past their After
+	rules   []string    // of those
 }
 
 // worst returns the most urgent of the matured conditions and its class.
@@ -98,11 +99,12 @@ func (b *Books) failures(t *Table, now time.Time) map[Cause]*failure {
 			f = &failure{}
 			out[cause] = f
 		}
+		if now.Sub(c.Since) < t.Rule(c.Rule).After {
+			continue
+		}
+		f.matured = append(f.matured, c)
 		if !slices.Contains(f.rules, c.Rule) {
 			f.rules = append(f.rules, c.Rule)
-		}
-		if now.Sub(c.Since) >= t.Rule(c.Rule).After {
-			f.matured = append(f.matured, c)
 		}
 	}
 	for _, f := range out {
@@ -182,12 +184,12 @@ func (b *Books) open(cause Cause, f *failure, t *Table, now time.Time) {
 // P0 or P1 ends an acknowledgement: whoever took the lesser problem has not
 // seen this one.
 func (b *Books) update(i *Incident, f *failure, t *Table, now time.Time) {
+	if len(f.matured) == 0 {
+		return
+	}
 	if !slices.Equal(i.Rules, f.rules) {
 		b.note(i, now, NoteRule, System, "failing: "+strings.Join(f.rules, ", "))
 		i.Rules = f.rules
-	}
-	if len(f.matured) == 0 {
-		return
 	}
 	worst, class := f.worst(t)
 	if !class.Over(i.Class) {

@@ -1,0 +1,648 @@
+package incidenttest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"avalo.app/gantry/internal/audit"
+	"avalo.app/gantry/internal/fault"
+	"avalo.app/gantry/internal/incident"
+	"avalo.app/gantry/internal/signal"
+)
+
+// RunStore checks that a Backend keeps its promises, and that incidents live
+// on it as they should. open returns an empty one for each test.
+func RunStore(t *testing.T, open func(*testing.T) Harness) {
+	for _, tt := range []struct {
+		name string
+		run  func(*testing.T, Harness)
+	}{
+		{"conditions keep since, unless they broke", conditionsKeepSince},
+		{"an incident's life", life},
+		{"a class rises and does not fall", classRises},
+		{"nodes speak for themselves", reporters},
+		{"many nodes open one incident", oneIncident},
+		{"a lost lease writes nothing", fenced},
+		{"a delivery is claimed once", claimedOnce},
+		{"deliveries wait for those before them", inOrder},
+		{"a stale finish changes nothing", staleFinish},
+		{"people change incidents in an audited commit", audited},
+		{"silences", silences},
+		{"heartbeats", heartbeats},
+		{"repeats do not pile up", repeats},
+		{"lists", lists},
+		{"pruning", pruning},
+	} {
+		t.Run(tt.name, func(t *testing.T) { tt.run(t, open(t)) })
+	}
+}
+
+func conditionsKeepSince(t *testing.T, h Harness) {
+	at := func(n int) time.Time { return Start().Add(time.Duration(n) * time.Second) }
+	c := incident.Condition{Rule: "error_rate", Object: "api", Value: "6 %", Since: at(1), SeenAt: at(1)}
+	want := func(what string, want ...incident.Condition) {
+		t.Helper()
+		got, err := h.Conditions(t.Context())
+		if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); err != nil || d != "" {
+			t.Errorf("%s: %v %s", what, err, d)
+		}
+	}
+	save := func(r []incident.Raised, k ...incident.ConditionKey) {
+		t.Helper()
+		if err := h.SaveConditions(t.Context(), r, k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save([]incident.Raised{{Condition: c}})
+	want("raised", c)
+	again := c
+	again.Since, again.SeenAt, again.Value = at(5), at(5), "7 %"
+	save([]incident.Raised{{Condition: again}})
+	kept := again
+	kept.Since = at(1)
+	want("again", kept)
+	save([]incident.Raised{{Condition: again, Broke: true}})
+	save([]incident.Raised{{Condition: again, Broke: true}}) // a repeat after an error
+	want("broke", again)
+	other := c
+	other.Reporter = "b"
+	save([]incident.Raised{{Condition: other}}, again.Key(), incident.ConditionKey{Rule: "no such", Object: "x"})
+	want("cleared, and another reporter's", other)
+}
+
+func life(t *testing.T, h Harness) {
+	w := NewWorld(t, h, Config(), "a", nil)
+	w.MustTurn(0)
+	w.Is()
+	w.Fail("payments", "component_down")
+	w.MustTurn(0)
+	w.MustTurn(time.Second)
+	i := w.Is("P0 open")[0]
+	w.Heard("pager", "trigger P0")
+	w.Heard("chat", "trigger P0")
+	w.Heard("mail", "trigger P0")
+	if _, err := w.Acknowledge(t.Context(), i.ID, "key:ana", "looking"); err != nil {
+		t.Fatal(err)
+	}
+	w.MustTurn(time.Hour) // no escalation
+	w.Heard("pager", "trigger P0", "acknowledge P0")
+	w.Heard("lead")
+	w.Clear("payments", "component_down")
+	w.MustTurn(time.Second)
+	w.Is("P0 resolved")
+	w.Heard("pager", "trigger P0", "acknowledge P0", "resolve P0")
+	w.MustTurn(59 * time.Minute)
+	w.Fail("payments", "component_impaired")
+	w.MustTurn(0)
+	w.Is("P2 open") // the same one
+	w.Heard("chat", "trigger P0", "acknowledge P0", "resolve P0", "trigger P2")
+	w.Heard("pager", "trigger P0", "acknowledge P0", "resolve P0")
+	w.Clear("payments", "component_impaired")
+	w.MustTurn(time.Second)
+	w.MustTurn(time.Hour + time.Second)
+	w.Fail("payments", "component_down")
+	w.MustTurn(0)
+	is := w.Is("P2 resolved", "P0 open")
+	if is[0].Reopened != 1 || is[0].OpenedAt != Start() || is[1].Seq != 2 {
+		t.Errorf("incidents %+v", is)
+	}
+	keys := map[string]bool{}
+	for _, m := range w.Receivers["chat"].Accepted() {
+		keys[m.DedupKey] = true
+		if len(m.DedupKey) > 255 || m.DedupKey != incident.DedupKey("test", m2cause(m), seqOf(m)) {
+			t.Errorf("key %q of %+v", m.DedupKey, m)
+		}
+	}
+	if len(keys) != 2 {
+		t.Errorf("%d keys for two incidents", len(keys))
+	}
+	d, err := w.Incident(t.Context(), i.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for n, u := range d.Updates {
+		if u.N != n+1 {
+			t.Errorf("update %d has number %d", n, u.N)
+		}
+		if u.Kind != incident.NoteSent {
+			kinds = append(kinds, string(u.Kind)+" "+u.By)
+		}
+	}
+	want := []string{"opened system", "acknowledged key:ana", "resolved system", "reopened system", "resolved system"}
+	if diff := cmp.Diff(want, kinds); diff != "" {
+		t.Errorf("timeline: %s", diff)
+	}
+	for _, o := range d.Deliveries {
+		if o.State != incident.Delivered || o.Attempts != 1 || o.Answer != "accepted" || o.DoneAt.IsZero() {
+			t.Errorf("delivery %+v", o)
+		}
+	}
+}
+
+func m2cause(m incident.Message) incident.Cause {
+	return incident.Cause{Group: m.Group, Object: m.Object}
+}
+
+func seqOf(m incident.Message) (n int64) {
+	_, _ = fmt.Sscanf(m.Incident, "inc-%d", &n) // 0 fails the comparison
+	return n
+}
+
+func classRises(t *testing.T, h Harness) {
+	w := NewWorld(t, h, Config(), "a", nil)
+	w.Fail("db", "component_impaired", "health_degraded")
+	w.MustTurn(0)
+	i := w.Is("P2 open")[0]
+	w.Heard("pager")
+	if _, err := w.Acknowledge(t.Context(), i.ID, "key:ana", ""); err != nil {
+		t.Fatal(err)
+	}
+	w.MustTurn(5*time.Minute - time.Second)
+	w.Is("P2 acknowledged")
+	w.MustTurn(time.Second)
+	w.Is("P1 open") // nobody took this one yet
+	w.Heard("chat", "trigger P2", "acknowledge P2", "update P1")
+	w.Heard("pager", "trigger P1")
+	w.Fail("db", "component_down")
+	w.MustTurn(time.Second)
+	w.Is("P0 open")
+	w.Clear("db", "component_down", "health_degraded")
+	w.MustTurn(time.Second)
+	w.Is("P0 open") // one rule still fails
+	w.Clear("db", "component_impaired")
+	w.MustTurn(time.Second)
+	w.Is("P0 resolved")
+	w.Heard("pager", "trigger P1", "update P0", "resolve P0")
+	w.Heard("mail", "trigger P0", "resolve P0")
+	w.Fail("db", "health_degraded")
+	w.MustTurn(5*time.Minute - time.Second)
+	w.Clear("db", "health_degraded") // a break
+	w.Fail("db", "health_degraded")
+	w.MustTurn(time.Second)
+	w.MustTurn(4 * time.Minute)
+	w.Is("P0 resolved")
+}
+
+func reporters(t *testing.T, h Harness) {
+	c := Config()
+	c.LocalComponents = []string{"clock"}
+	a := NewWorld(t, h, c, "a", nil)
+	b := NewWorld(t, h, c, "b", nil) // holds the lease
+	a.Fail("data", "disk_low")
+	a.Fail("clock", "component_impaired")
+	a.Fail("api", "error_rate")
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(a.Flush(t.Context()))
+	b.MustTurn(0)
+	b.Is("P2 open", "P2 open", "P1 open")
+	for range 20 { // b is healthy all the time, a states what it knows
+		b.Clear("data", "disk_low")
+		b.Clear("clock", "component_impaired")
+		must(a.Flush(t.Context()))
+		b.MustTurn(30 * time.Second)
+	}
+	b.Is("P2 open", "P2 open", "P1 open")
+	b.Clear("api", "error_rate") // what any node may state
+	b.MustTurn(0)
+	b.Is("P2 open", "P2 open", "P1 resolved")
+	b.MustTurn(incident.Expiry - 30*time.Second) // a died 30 s ago
+	b.Is("P2 open", "P2 open", "P1 resolved")
+	b.MustTurn(time.Second)
+	b.Is("P2 resolved", "P2 resolved", "P1 resolved")
+	left, err := h.Conditions(t.Context())
+	if err != nil || len(left) != 0 {
+		t.Errorf("conditions %v %v", left, err)
+	}
+}
+
+func oneIncident(t *testing.T, h Harness) {
+	w := NewWorld(t, h, Config(), "a", nil)
+	w.Fail("x", "payment_failed", "security_event")
+	if err := w.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if err := w.Evaluate(t.Context(), w.Fence); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	w.Is("P0 open", "P0 open")
+	w.MustTurn(0)
+	w.Heard("pager", "trigger P0", "trigger P0")
+}
+
+func fenced(t *testing.T, h Harness) {
+	w := NewWorld(t, h, Config(), "a", nil)
+	w.Fail("x", "payment_failed")
+	w.Fail("y", "payment_failed")
+	w.MustTurn(0)
+	w.Clear("x", "payment_failed")
+	if err := w.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := w.Is("P0 open", "P0 open")
+	if err := w.Evaluate(t.Context(), w.Fence); err != nil {
+		t.Fatal(err)
+	}
+	d, ok, err := h.ClaimDelivery(t.Context(), w.Fence, "pager", time.Minute)
+	if err != nil || !ok {
+		t.Fatalf("claim: %v %v", ok, err)
+	}
+	w.Clear("y", "payment_failed")
+	if err := w.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.Take() // another node
+	lost := func(what string, err error) {
+		t.Helper()
+		if fault.CodeOf(err) != fault.Conflict {
+			t.Errorf("%s without the lease: %v", what, err)
+		}
+	}
+	lost("evaluate", w.Evaluate(t.Context(), w.Fence))
+	lost("finish", h.FinishDelivery(t.Context(), w.Fence, d, incident.Result{State: incident.Delivered}))
+	_, _, err = h.ClaimDelivery(t.Context(), w.Fence, "chat", time.Minute)
+	lost("claim", err)
+	_, err = h.PruneIncidents(t.Context(), w.Fence, Start().Add(time.Hour), 10)
+	lost("prune", err)
+	w.Is("P0 resolved", "P0 open")
+	got, err := w.Incident(t.Context(), before[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range got.Deliveries {
+		if o.Action == incident.Resolve && (o.State != incident.Pending || o.Receiver == "chat" && o.Attempts != 0) {
+			t.Errorf("changed without the lease: %+v", o)
+		}
+	}
+}
+
+func claimedOnce(t *testing.T, h Harness) {
+	w := NewWorld(t, h, Config(), "a", nil)
+	for n := range 10 {
+		w.Fail(fmt.Sprint(n), "payment_failed")
+	}
+	if err := w.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Evaluate(t.Context(), w.Fence); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	seen := map[int64]int{}
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 6 {
+				d, ok, err := h.ClaimDelivery(t.Context(), w.Fence, "pager", time.Minute)
+				if err != nil {
+					t.Error(err)
+				}
+				if ok {
+					mu.Lock()
+					seen[d.ID]++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	all.Wait()
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("delivery %d was claimed %d times", id, n)
+		}
+	}
+	if len(seen) != 10 {
+		t.Errorf("claimed %d of 10", len(seen))
+	}
+	h.Clock.Add(time.Minute) // the claims end
+	d, ok, err := h.ClaimDelivery(t.Context(), w.Fence, "pager", time.Minute)
+	if err != nil || !ok || d.Attempts != 2 || d.NextAt != h.Clock.Now().Add(time.Minute) {
+		t.Errorf("after its claim: %+v %v %v", d, ok, err)
+	}
+}
+
+func inOrder(t *testing.T, h Harness) {
+	w := NewWorld(t, h, Config(), "a", nil)
+	w.Fail("late", "violations_high")
+	w.Fail("x", "payment_failed")
+	evaluate := func() {
+		t.Helper()
+		if err := w.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Evaluate(t.Context(), w.Fence); err != nil {
+			t.Fatal(err)
+		}
+	}
+	evaluate()
+	w.Clear("x", "payment_failed")
+	evaluate()
+	claim := func(want string) incident.Delivery {
+		t.Helper()
+		d, ok, err := h.ClaimDelivery(t.Context(), w.Fence, "chat", time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if ok {
+			got = string(d.Action) + " " + d.Message.Object
+		}
+		if got != want {
+			t.Errorf("claimed %q, want %q", got, want)
+		}
+		return d
+	}
+	first := claim("trigger x") // the most urgent
+	claim("trigger late")
+	claim("") // the resolve is behind the trigger
+	if err := h.FinishDelivery(t.Context(), w.Fence, first, incident.Result{State: incident.Pending, NextAt: h.Clock.Now().Add(time.Second), Answer: "busy"}); err != nil {
+		t.Fatal(err)
+	}
+	claim("")
+	h.Clock.Add(time.Second)
+	first = claim("trigger x")
+	if first.Attempts != 2 || first.Answer != "busy" {
+		t.Errorf("second attempt: %+v", first)
+	}
+	if err := h.FinishDelivery(t.Context(), w.Fence, first, incident.Result{State: incident.Failed}); err != nil {
+		t.Fatal(err)
+	}
+	claim("resolve x") // not dropped with its trigger
+}
+
+func staleFinish(t *testing.T, h Harness) {
+	w := NewWorld(t, h, Config(), "a", nil)
+	w.Fail("x", "payment_failed")
+	if err := w.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Evaluate(t.Context(), w.Fence); err != nil {
+		t.Fatal(err)
+	}
+	old, _, err := h.ClaimDelivery(t.Context(), w.Fence, "pager", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Clock.Add(time.Minute)
+	now, ok, err := h.ClaimDelivery(t.Context(), w.Fence, "pager", time.Minute)
+	if err != nil || !ok || now.ID != old.ID {
+		t.Fatalf("claimed %+v %v %v", now, ok, err)
+	}
+	finish := func(d incident.Delivery, s incident.DeliveryState, want incident.Stats) {
+		t.Helper()
+		if err := h.FinishDelivery(t.Context(), w.Fence, d, incident.Result{State: s}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := h.DeliveryStats(t.Context())
+		if diff := cmp.Diff(want, got["pager"]); err != nil || diff != "" {
+			t.Errorf("%v %s", err, diff)
+		}
+	}
+	finish(old, incident.Failed, incident.Stats{Pending: 1, OldestPending: Start()})
+	finish(now, incident.Delivered, incident.Stats{LastDelivered: h.Clock.Now()})
+	finish(now, incident.Failed, incident.Stats{LastDelivered: h.Clock.Now()})
+}
+
+func audited(t *testing.T, h Harness) {
+	w := NewWorld(t, h, Config(), "a", nil)
+	w.Fail("x", "payment_failed")
+	w.MustTurn(0)
+	id := w.Is("P0 open")[0].ID
+	i, err := w.Acknowledge(t.Context(), id, "key:ana", "mine")
+	if err != nil || i.State != incident.Acknowledged || i.AckedBy != "key:ana" || i.AckedAt != h.Clock.Now() {
+		t.Errorf("acknowledged: %+v %v", i, err)
+	}
+	if _, err := w.Acknowledge(t.Context(), id, "key:bob", ""); fault.CodeOf(err) != fault.Conflict {
+		t.Errorf("acknowledged twice: %v", err)
+	}
+	if _, err := w.Acknowledge(t.Context(), "inc-99", "key:bob", ""); fault.CodeOf(err) != fault.NotFound {
+		t.Errorf("acknowledged nothing: %v", err)
+	}
+	if _, err := w.Acknowledge(t.Context(), id, "key:bob", strings.Repeat("x", 501)); fault.CodeOf(err) != fault.InvalidArgument {
+		t.Errorf("a long note: %v", err)
+	}
+	if i, err = w.Resolve(t.Context(), id, "key:bob", "done"); err != nil || i.State != incident.Resolved || i.ResolvedBy != "key:bob" {
+		t.Errorf("resolved: %+v %v", i, err)
+	}
+	if _, err := w.Resolve(t.Context(), id, "key:bob", ""); fault.CodeOf(err) != fault.Conflict {
+		t.Errorf("resolved twice: %v", err)
+	}
+	w.MustTurn(time.Second) // it still fails
+	w.Is("P0 open")
+	w.Heard("pager", "trigger P0", "acknowledge P0", "resolve P0", "trigger P0")
+}
+
+func silences(t *testing.T, h Harness) {
+	w := NewWorld(t, h, Config(), "a", nil)
+	end := h.Clock.Now().Add(time.Hour)
+	s, err := w.Silence(t.Context(), incident.Silence{Rule: "component_down", Object: "db", Reason: "moving it", By: "key:ana", EndsAt: end})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.Silences(t.Context())
+	if d := cmp.Diff([]incident.Silence{s}, got); err != nil || d != "" {
+		t.Errorf("%v %s", err, d)
+	}
+	w.Fail("db", "component_down")
+	w.Fail("web", "component_down")
+	w.MustTurn(0)
+	w.MustTurn(30 * time.Minute)
+	w.Heard("pager", "trigger P0")
+	w.Heard("lead", "trigger P0") // of web
+	w.MustTurn(30 * time.Minute)  // it ended and still fails
+	w.Heard("pager", "trigger P0", "trigger P0")
+	w.Heard("lead", "trigger P0") // the ladder of db begins with its first message
+	w.MustTurn(10 * time.Minute)
+	w.Heard("lead", "trigger P0", "trigger P0")
+	if s, err = w.Silence(t.Context(), incident.Silence{Object: "db", Reason: "again", By: "key:ana", EndsAt: h.Clock.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	w.Clear("db", "component_down")
+	w.MustTurn(0) // whoever was told learns of the end all the same
+	w.Heard("pager", "trigger P0", "trigger P0", "resolve P0")
+	if err := w.EndSilence(t.Context(), s.ID, "key:bob", "done"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.EndSilence(t.Context(), s.ID, "key:bob", "done"); fault.CodeOf(err) != fault.NotFound {
+		t.Errorf("ended twice: %v", err)
+	}
+	if got, err := w.Silences(t.Context()); err != nil || len(got) != 0 {
+		t.Errorf("silences %v %v", got, err)
+	}
+}
+
+func heartbeats(t *testing.T, h Harness) {
+	c := Config()
+	c.Heartbeats = map[string]time.Duration{"switch": time.Minute}
+	w := NewWorld(t, h, c, "a", nil)
+	for range 4 {
+		w.MustTurn(30 * time.Second)
+	}
+	w.Heard("switch", "heartbeat ", "heartbeat ")
+	w.Receivers["switch"].OnDeliver = func(_ context.Context, _ incident.Message) error { return &incident.DeliveryError{Text: "away"} }
+	for range 20 {
+		w.MustTurn(time.Minute)
+	}
+	st, err := h.DeliveryStats(t.Context())
+	if err != nil || st["switch"].Pending != 1 {
+		t.Errorf("while the switch is away: %+v %v", st, err)
+	}
+	w.Is("P2 open") // the receiver fails
+	w.Receivers["switch"].OnDeliver = nil
+	w.MustTurn(6 * time.Minute)
+	w.MustTurn(0)
+	w.Is("P2 resolved")
+	w.MustTurn(48 * time.Hour)
+	w.MustTurn(time.Minute)
+	ids := map[string]bool{}
+	for _, m := range w.Receivers["switch"].Accepted() {
+		if ids[m.Delivery] || m.Delivery == "" {
+			t.Errorf("delivery id %q is used twice", m.Delivery)
+		}
+		ids[m.Delivery] = true
+	}
+}
+
+func repeats(t *testing.T, h Harness) {
+	c := Config()
+	c.Contacts[1].Repeat = 5 * time.Minute
+	w := NewWorld(t, h, c, "a", nil)
+	w.Fail("x", "violations_high")
+	w.MustTurn(0)
+	w.MustTurn(5 * time.Minute)
+	w.Heard("chat", "trigger P2", "repeat P2")
+	if err := func() error { _, err := w.Acknowledge(t.Context(), "inc-1", "key:ana", ""); return err }(); err != nil {
+		t.Fatal(err)
+	}
+	w.Receivers["chat"].OnDeliver = func(_ context.Context, _ incident.Message) error { return &incident.DeliveryError{Text: "away"} }
+	for range 30 {
+		w.MustTurn(5 * time.Minute)
+	}
+	st, err := h.DeliveryStats(t.Context())
+	if err != nil || st["chat"].Pending > 3 {
+		t.Errorf("%d wait, %v", st["chat"].Pending, err)
+	}
+	w.Receivers["chat"].OnDeliver = nil
+	w.Clear("x", "violations_high")
+	for range 6 {
+		w.MustTurn(time.Minute)
+	}
+	got := w.Receivers["chat"].Actions()
+	if n := len(got); got[2] != "acknowledge P2" || got[n-1] != "resolve P2" && got[n-2] != "resolve P2" {
+		t.Errorf("heard %v", got)
+	}
+}
+
+func lists(t *testing.T, h Harness) {
+	w := NewWorld(t, h, Config(), "a", nil)
+	w.Fail("a", "payment_failed")
+	w.Fail("b", "violations_high")
+	w.Fail("c", "violations_high")
+	w.MustTurn(0)
+	w.Clear("c", "violations_high")
+	w.MustTurn(0)
+	for name, tt := range map[string]struct {
+		f    incident.Filter
+		want []int64
+	}{
+		"all":    {incident.Filter{}, []int64{3, 2, 1}},
+		"active": {incident.Filter{Active: true}, []int64{2, 1}},
+		"class":  {incident.Filter{Class: incident.P2}, []int64{3, 2}},
+		"cause":  {incident.Filter{Group: "violations_high", Object: "b"}, []int64{2}},
+		"page":   {incident.Filter{Before: 3, Limit: 1}, []int64{2}},
+	} {
+		is, err := w.Incidents(t.Context(), tt.f)
+		var got []int64
+		for _, i := range is {
+			got = append(got, i.Seq)
+		}
+		if d := cmp.Diff(tt.want, got); err != nil || d != "" {
+			t.Errorf("%s: %v %s", name, err, d)
+		}
+	}
+	if _, err := w.Incidents(t.Context(), incident.Filter{Limit: 1001}); fault.CodeOf(err) != fault.InvalidArgument {
+		t.Errorf("a page of 1001: %v", err)
+	}
+	if _, err := w.Incident(t.Context(), "inc-9"); fault.CodeOf(err) != fault.NotFound {
+		t.Errorf("no incident: %v", err)
+	}
+	d, err := w.Incident(t.Context(), "inc-1")
+	if err != nil || d.Summary != "payments fail: a: it is so" || len(d.Deliveries) != 3 || d.Deliveries[0].Message.Summary != d.Summary {
+		t.Errorf("%+v %v", d, err)
+	}
+}
+
+func pruning(t *testing.T, h Harness) {
+	w := NewWorld(t, h, Config(), "a", nil)
+	w.Receivers["chat"].OnDeliver = func(_ context.Context, m incident.Message) error {
+		if m.Object == "stuck" {
+			return &incident.DeliveryError{Text: "away"}
+		}
+		return nil
+	}
+	w.Fail("old", "payment_failed")
+	w.Fail("stuck", "payment_failed")
+	w.MustTurn(0)
+	w.Clear("old", "payment_failed")
+	w.Clear("stuck", "payment_failed")
+	w.MustTurn(0)
+	w.MustTurn(time.Hour)
+	w.MustTurn(time.Hour) // the third attempt: chat fails
+	w.MustTurn(0)
+	w.Is("P0 resolved", "P0 resolved", "P2 open")
+	w.Fail("new", "payment_failed")
+	w.MustTurn(0)
+	n, err := h.PruneIncidents(t.Context(), w.Fence, h.Clock.Now(), 10)
+	if err != nil || n != 1 {
+		t.Errorf("pruned %d, %v", n, err)
+	}
+	w.Is("P0 resolved", "P2 open", "P0 open")
+	if _, err := w.Incident(t.Context(), "inc-1"); fault.CodeOf(err) != fault.NotFound {
+		t.Errorf("the pruned one: %v", err)
+	}
+	w.Fail("newer", "payment_failed")
+	w.MustTurn(0)
+	if is := w.Is("P0 resolved", "P2 resolved", "P0 open", "P0 open"); is[3].Seq != 5 {
+		t.Errorf("number %d is given again", is[3].Seq)
+	}
+}
+
+// Audits checks that a person's changes are audited, each kind once, by a
+// test of the store, which knows how entries are read.
+func Audits(t *testing.T, h Harness, w *World) map[audit.Kind]int {
+	t.Helper()
+	w.Sink(signal.Fact{Rule: "payment_failed", Object: "x", Failing: true})
+	w.MustTurn(0)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := w.Acknowledge(t.Context(), "inc-1", "key:ana", "secretnote")
+	must(err)
+	_, err = w.Resolve(t.Context(), "inc-1", "key:ana", "secretnote")
+	must(err)
+	s, err := w.Silence(t.Context(), incident.Silence{Rule: "payment_failed", Reason: "secretnote", By: "key:ana", EndsAt: h.Clock.Now().Add(time.Minute)})
+	must(err)
+	must(w.EndSilence(t.Context(), s.ID, "key:ana", "secretnote"))
+	return map[audit.Kind]int{audit.IncidentAcknowledged: 1, audit.IncidentResolved: 1, audit.SilenceCreated: 1, audit.SilenceEnded: 1}
+}
