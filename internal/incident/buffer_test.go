@@ -1,0 +1,160 @@
+package incident_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"avalo.app/gantry/internal/incident"
+	"avalo.app/gantry/internal/incident/incidenttest"
+	"avalo.app/gantry/internal/signal"
+)
+
+// TestSinkNeverBlocksAndIsBounded: a flood of objects costs the least urgent
+// facts, not the urgent ones, and is reported.
+func TestSinkNeverBlocksAndIsBounded(t *testing.T) {
+	w := incidenttest.NewWorld(t, incidenttest.OnMemory(), incidenttest.Config(), "a", nil)
+	var all sync.WaitGroup
+	for g := range 4 {
+		all.Go(func() {
+			for n := range 2000 {
+				w.Sink(signal.Fact{Rule: "config_minor", Object: fmt.Sprintf("%d/%d", g, n), Failing: true})
+			}
+		})
+	}
+	all.Wait()
+	w.Fail("x", "payment_failed")
+	w.Clear("y", "payment_failed") // of no use: nothing is there
+	if err := w.Flush(t.Context()); err == nil || !strings.Contains(err.Error(), "4096") {
+		t.Errorf("the flood is not reported: %v", err)
+	}
+	cs, err := w.Conditions(t.Context())
+	if err != nil || len(cs) != 4096 {
+		t.Errorf("%d conditions, %v", len(cs), err)
+	}
+	urgent := 0
+	for _, c := range cs {
+		if c.Rule == "payment_failed" {
+			urgent++
+		}
+	}
+	if urgent != 1 {
+		t.Errorf("%d urgent conditions, want 1", urgent)
+	}
+	if err := w.Flush(t.Context()); err != nil {
+		t.Errorf("without another: %v", err)
+	}
+}
+
+// counting counts writes.
+func counting(w *incidenttest.World, h incidenttest.Harness) (fake *incidenttest.Fake, writes func() int) {
+	n := 0
+	return &incidenttest.Fake{Backend: h.Backend, Fail: func(op string, after bool) error {
+		if op == "save" && !after {
+			n++
+		}
+		return nil
+	}}, func() int { return n }
+}
+
+// TestFlushWritesWhatChanged: a level that stays costs nothing, but a local
+// one, which its node vouches for.
+func TestFlushWritesWhatChanged(t *testing.T) {
+	h := incidenttest.OnMemory()
+	f, writes := counting(nil, h)
+	w := incidenttest.NewWorld(t, h, incidenttest.Config(), "a", f)
+	run := func(rule string, d time.Duration, value func(n int) string) int {
+		before := writes()
+		for n := range int(d / time.Second) {
+			w.Sink(signal.Fact{Rule: rule, Object: "x", Failing: true, Value: value(n)})
+			w.Clock.Add(time.Second)
+			if err := w.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return writes() - before
+	}
+	same := func(int) string { return "same" }
+	if n := run("error_rate", 5*time.Minute, same); n != 1 {
+		t.Errorf("the same level: %d writes, want 1", n)
+	}
+	if n := run("disk_low", 5*time.Minute, same); n < 8 || n > 11 {
+		t.Errorf("a local level: %d writes in 5 min, want one in %v", n, incident.Restate)
+	}
+	if n := run("query_error", 5*time.Minute, func(n int) string { return fmt.Sprint(n) }); n < 25 || n > 45 { // disk_low goes on
+		t.Errorf("a changing value: %d writes in 5 min", n)
+	}
+}
+
+// TestFlushFailure: what could not be written is written by the next, as it is
+// then.
+func TestFlushFailure(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		h := incidenttest.OnMemory()
+		w := incidenttest.NewWorld(t, h, incidenttest.Config(), "a", &incidenttest.Fake{Backend: h.Backend, Fail: once("save", 1, after)})
+		w.Fail("x", "error_rate")
+		w.Fail("y", "error_rate")
+		if err := w.Flush(t.Context()); err == nil {
+			t.Fatal("the failure is hidden")
+		}
+		w.Clear("y", "error_rate")
+		w.Clock.Add(time.Second)
+		if err := w.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		cs, err := w.Conditions(t.Context())
+		if err != nil || len(cs) != 1 || cs[0].Object != "x" || cs[0].Since != incidenttest.Start() {
+			t.Errorf("persisted %v: %+v %v", after, cs, err)
+		}
+	}
+}
+
+// TestFactsDuringFlush: a fact that arrives while the one before is written is
+// not lost.
+func TestFactsDuringFlush(t *testing.T) {
+	for _, failing := range []bool{true, false} {
+		h := incidenttest.OnMemory()
+		var w *incidenttest.World
+		done := false
+		f := &incidenttest.Fake{Backend: h.Backend, Fail: func(op string, after bool) error {
+			if op == "save" && after && !done {
+				done = true
+				w.Sink(signal.Fact{Rule: "error_rate", Object: "x", Failing: !failing})
+			}
+			return nil
+		}}
+		w = incidenttest.NewWorld(t, h, incidenttest.Config(), "a", f)
+		w.Sink(signal.Fact{Rule: "error_rate", Object: "x", Failing: failing})
+		for range 2 {
+			if err := w.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cs, err := w.Conditions(t.Context())
+		if err != nil || (len(cs) == 1) == failing {
+			t.Errorf("last said failing=%v: conditions %v %v", !failing, cs, err)
+		}
+	}
+}
+
+// TestManyObjectsOneIncident: reservations that nothing backs are one incident
+// until the last one is backed.
+func TestManyObjectsOneIncident(t *testing.T) {
+	w := incidenttest.NewWorld(t, incidenttest.OnMemory(), incidenttest.Config(), "a", nil)
+	for n := range 50 {
+		w.Fail(fmt.Sprint("r", n), "signup_unbacked")
+	}
+	w.MustTurn(0)
+	if i := w.Is("P2 open")[0]; i.Object != "signups" {
+		t.Errorf("%+v", i)
+	}
+	for n := range 50 {
+		w.Is("P2 open")
+		w.Clear(fmt.Sprint("r", n), "signup_unbacked")
+		w.MustTurn(0)
+	}
+	w.Is("P2 resolved")
+	w.Heard("chat", "trigger P2", "resolve P2")
+}

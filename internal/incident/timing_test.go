@@ -1,0 +1,265 @@
+package incident_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"avalo.app/gantry/internal/incident"
+	"avalo.app/gantry/internal/incident/incidenttest"
+	"avalo.app/gantry/internal/signal"
+)
+
+// TestEscalation: nobody acknowledges a P0, and the tech lead and the CTO are
+// told at their delays, to the second; of a P1, later; of one acknowledged in
+// between, no more.
+func TestEscalation(t *testing.T) {
+	at := func(w *incidenttest.World, name string) []time.Duration {
+		var out []time.Duration
+		for _, m := range w.Receivers[name].Accepted() {
+			if m.Action == incident.Trigger {
+				out = append(out, m.At.Sub(incidenttest.Start()))
+			}
+		}
+		return out
+	}
+	for name, tt := range map[string]struct {
+		rule      string
+		ack       time.Duration
+		lead, cto []time.Duration
+	}{
+		"P0":                {"payment_failed", 0, []time.Duration{10 * time.Minute}, []time.Duration{20 * time.Minute}},
+		"P1":                {"error_rate", 0, []time.Duration{30 * time.Minute}, []time.Duration{time.Hour}},
+		"P0 taken at once":  {"payment_failed", time.Second, nil, nil},
+		"P0 taken by lead":  {"payment_failed", 15 * time.Minute, []time.Duration{10 * time.Minute}, nil},
+		"P2":                {"disk_low", 0, nil, nil},
+		"P0 taken too late": {"payment_failed", 21 * time.Minute, []time.Duration{10 * time.Minute}, []time.Duration{20 * time.Minute}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := incidenttest.NewWorld(t, incidenttest.OnMemory(), incidenttest.Config(), "a", nil)
+			w.Fail("x", tt.rule)
+			w.MustTurn(0)
+			for n := range 2 * 3600 {
+				if tt.ack > 0 && time.Duration(n)*time.Second == tt.ack {
+					if _, err := w.Acknowledge(t.Context(), "inc-1", "key:a", ""); err != nil {
+						t.Fatal(err)
+					}
+				}
+				w.MustTurn(time.Second)
+			}
+			if d := cmp.Diff(tt.lead, at(w, "lead")); d != "" {
+				t.Errorf("the lead: %s", d)
+			}
+			if d := cmp.Diff(tt.cto, at(w, "cto")); d != "" {
+				t.Errorf("the CTO: %s", d)
+			}
+			w.Clear("x", tt.rule)
+			w.MustTurn(0)
+			for name, r := range w.Receivers {
+				if heard := r.Actions(); len(heard) > 0 && heard[len(heard)-1][:7] != "resolve" {
+					t.Errorf("%s heard %v", name, heard)
+				}
+			}
+		})
+	}
+}
+
+// TestHangingReceiverDelaysNoOther: while the chat hangs until its timeout,
+// pages go out within a second, in the real loop.
+func TestHangingReceiverDelaysNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := incidenttest.NewMemory(time.Now)
+		s, err := incident.New(incident.Options{Store: m, Node: "a", Config: incidenttest.Config()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hang := &incidenttest.Receiver{OnDeliver: func(ctx context.Context, _ incident.Message) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+		pager := &incidenttest.Receiver{}
+		sender := &incident.Sender{Store: m, Stats: m.DeliveryStats, Signals: s.Sink, Receivers: map[string]incident.Receiver{
+			"pager": pager, "chat": hang, "mail": &incidenttest.Receiver{}, "lead": &incidenttest.Receiver{}, "cto": &incidenttest.Receiver{}}}
+		ctx, cancel := context.WithCancel(t.Context())
+		f := m.Take()
+		done := make(chan error, 1)
+		go func() { done <- sender.Run(ctx, f) }()
+		for n := range 5 {
+			s.Sink(signal.Fact{Rule: "payment_failed", Object: string(rune('a' + n)), Failing: true})
+			if err := errors.Join(s.Flush(ctx), s.Evaluate(ctx, f)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if got := len(pager.Accepted()); got != n+1 {
+				t.Errorf("%d pages after %d incidents", got, n+1)
+			}
+		}
+		m.Take() // another node: the next write ends the loop
+		s.Sink(signal.Fact{Rule: "payment_failed", Object: "z", Failing: true})
+		if err := s.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		select {
+		case err := <-done:
+			if err == nil || errors.Is(err, context.Canceled) {
+				t.Errorf("the loop ended with %v", err)
+			}
+		default:
+			t.Error("the loop goes on without the lease")
+		}
+		cancel()
+	})
+}
+
+func TestOutage(t *testing.T) {
+	start := incidenttest.Start()
+	for name, tt := range map[string]struct {
+		o    incident.Outage
+		up   func(s int) bool // at a second
+		want map[int]incident.Action
+	}{
+		"up":              {incident.Outage{}, func(int) bool { return true }, map[int]incident.Action{}},
+		"29 s":            {incident.Outage{}, func(s int) bool { return s >= 30 }, map[int]incident.Action{}},
+		"31 s":            {incident.Outage{}, func(s int) bool { return s >= 31 }, map[int]incident.Action{30: incident.Trigger, 31: incident.Resolve}},
+		"an answer once":  {incident.Outage{}, func(s int) bool { return s == 20 }, map[int]incident.Action{51: incident.Trigger, 351: incident.Trigger, 651: incident.Trigger}},
+		"twice":           {incident.Outage{}, func(s int) bool { return s >= 100 && s < 200 }, map[int]incident.Action{30: incident.Trigger, 100: incident.Resolve, 230: incident.Trigger, 530: incident.Trigger}},
+		"after a restart": {incident.Paged(start), func(s int) bool { return s >= 5 }, map[int]incident.Action{5: incident.Resolve}},
+	} {
+		got := map[int]incident.Action{}
+		for s := range 700 {
+			if a := tt.o.Step(start.Add(time.Duration(s)*time.Second), tt.up(s)); a != "" {
+				got[s] = a
+			}
+		}
+		if d := cmp.Diff(tt.want, got); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
+// direct runs a Direct on the bubble's clock.
+func direct(t *testing.T, up *atomic.Bool, open bool, marks *[]bool, receivers map[string]incident.Receiver) (stop func()) {
+	t.Helper()
+	c := incidenttest.Config()
+	table, err := incident.NewTable(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &incident.Direct{Routing: func() incident.Routing { return incident.Routing{Config: &c, Table: table} }, Receivers: receivers, Open: open,
+		Up: func(context.Context) error {
+			if up.Load() {
+				return nil
+			}
+			return errAway
+		},
+		Mark: func(open bool) error { *marks = append(*marks, open); return nil }}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- d.Run(ctx) }()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// TestDirect: two nodes page for the store without it, within 31 s, by one
+// key, and resolve by it; a receiver that fails is asked until it accepts.
+func TestDirect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var up atomic.Bool
+		var marks, marksB []bool
+		start := time.Now()
+		var pagedAt time.Duration
+		pager := &incidenttest.Receiver{OnDeliver: func(context.Context, incident.Message) error {
+			if pagedAt == 0 {
+				pagedAt = time.Since(start)
+			}
+			return nil
+		}}
+		fails := true
+		chat := &incidenttest.Receiver{OnDeliver: func(context.Context, incident.Message) error {
+			if fails {
+				return errAway
+			}
+			return nil
+		}}
+		lead := &incidenttest.Receiver{}
+		rs := map[string]incident.Receiver{"pager": pager, "chat": chat, "lead": lead}
+		stopA := direct(t, &up, false, &marks, rs)
+		stopB := direct(t, &up, false, &marksB, rs)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if pagedAt < 30*time.Second || pagedAt > 31*time.Second {
+			t.Errorf("paged after %v", pagedAt)
+		}
+		if d := cmp.Diff([]string{"trigger P0", "trigger P0"}, pager.Actions()); d != "" {
+			t.Error(d)
+		}
+		sameKey(t, pager.Accepted())
+		if want := incident.DedupKey("test", incident.Cause{Group: "store_down", Object: "any"}, 7); pager.Accepted()[0].DedupKey != want {
+			t.Error("the incident would have another key")
+		}
+		stopB() // it dies, and comes back when the store is there
+		up.Store(true)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if d := cmp.Diff([]string{"trigger P0", "trigger P0", "resolve P0"}, pager.Actions()); d != "" {
+			t.Error(d)
+		}
+		if d := cmp.Diff([]bool{true}, marks); d != "" { // the chat was not told the end yet
+			t.Error(d)
+		}
+		fails = false
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if d := cmp.Diff([]string{"resolve P0"}, chat.Actions()); d != "" {
+			t.Error(d)
+		}
+		if d := cmp.Diff([]bool{true, false}, marks); d != "" {
+			t.Error(d)
+		}
+		stopB = direct(t, &up, true, &marksB, rs) // as it remembers
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if d := cmp.Diff([]string{"trigger P0", "trigger P0", "resolve P0", "resolve P0"}, pager.Actions()); d != "" {
+			t.Error(d)
+		}
+		if d := cmp.Diff([]bool{true, false}, marksB); d != "" {
+			t.Error(d)
+		}
+		if lead.Actions() != nil {
+			t.Errorf("the lead heard %v", lead.Actions())
+		}
+		stopA()
+		stopB()
+	})
+}
+
+// TestDirectHangs: a receiver that hangs, and a store that hangs, do not keep
+// the others from being told.
+func TestDirectHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var up atomic.Bool
+		var marks []bool
+		hang := &incidenttest.Receiver{OnDeliver: func(ctx context.Context, _ incident.Message) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+		pager := &incidenttest.Receiver{}
+		stop := direct(t, &up, false, &marks, map[string]incident.Receiver{"chat": hang, "pager": pager})
+		time.Sleep(32 * time.Second)
+		synctest.Wait()
+		if len(pager.Accepted()) != 1 {
+			t.Errorf("paged %v", pager.Actions())
+		}
+		stop()
+	})
+}
