@@ -71,7 +71,7 @@ func TestSecretsInValues(t *testing.T) {
 
 func TestCleanKeepsText(t *testing.T) {
 	for _, s := range []string{"p95 2.4 s of 2 s", "HTTP 503 from https://api.example/x", "żółw: 3/5 fail", "job nightly-export: exit 1", "basic functions fail"} {
-		if got := incident.Clean(s); got != s && s != "basic functions fail" {
+		if got := incident.Clean(s); got != s {
 			t.Errorf("%q became %q", s, got)
 		}
 	}
