@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -75,9 +76,16 @@ func TestDial(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = c.Close()
-	inside := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no DNS here") }}
-	if c, err := egress.Dial(t.Context(), egress.Options{Resolver: inside}, "mail.example.com", port); err == nil {
-		_ = c.Close()
-		t.Error("connected to a name that does not resolve")
+	// A public name leads nobody inside.
+	inside := egress.Options{Resolver: dns(t, netip.MustParseAddr("127.0.0.1"))}
+	if c, err := egress.Dial(t.Context(), inside, "mail.example.com", port); !errors.Is(err, egress.ErrPrivate) {
+		if err == nil {
+			_ = c.Close()
+		}
+		t.Errorf("a public name inside: %v", err)
 	}
+	if c, err = egress.Dial(t.Context(), inside, "mail.internal", port); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
 }

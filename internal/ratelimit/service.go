@@ -264,7 +264,7 @@ func (s *Service) count(ctx context.Context, p *compiled, sc *scratch, v *Verdic
 		return s.degrade(ctx, p, sc, v, take, err)
 	}
 	if s.degradedNow.Load() && s.degradedNow.CompareAndSwap(true, false) {
-		s.o.Signals(signal.Fact{Rule: "ratelimit.degraded", Object: "counters", Value: "the counter store answers again"})
+		s.o.Signals(signal.Fact{Rule: "ratelimit_degraded", Object: "counters", Value: "the counter store answers again"})
 	}
 	return nil
 }
@@ -288,7 +288,7 @@ func (s *Service) degrade(ctx context.Context, p *compiled, sc *scratch, v *Verd
 	s.degraded.Add(1)
 	if s.degradedNow.CompareAndSwap(false, true) {
 		s.lastFailover.Store(v.DecidedAt)
-		s.o.Signals(signal.Fact{Rule: "ratelimit.degraded", Object: "counters", Failing: true, Value: "the counter store does not answer"})
+		s.o.Signals(signal.Fact{Rule: "ratelimit_degraded", Object: "counters", Failing: true, Value: "the counter store does not answer"})
 	}
 	if p.OnFailure == FailClosed {
 		return &fault.Error{Code: fault.ServiceDegraded, Op: "ratelimit.Check", Err: cause,

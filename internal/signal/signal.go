@@ -6,7 +6,7 @@ package signal
 // Fact is one observation about one object under one rule. Failing true
 // raises the cause (Rule, Object), false clears it.
 type Fact struct {
-	Rule    string // "ratelimit.degraded"
+	Rule    string // "ratelimit_degraded"
 	Object  string // component, job or collection; never a node or an error text
 	Failing bool
 	Value   string // what was observed, for a person; no personal datum
