@@ -172,49 +172,6 @@ func TestDeath(t *testing.T) {
 	}
 }
 
-// TestPausedHolder: a node that was paused with the lease in its hand writes
-// nothing when it wakes, and pages nobody again.
-func TestPausedHolder(t *testing.T) {
-	h := incidenttest.OnMemory()
-	a := incidenttest.NewWorld(t, h, incidenttest.Config(), "a", nil)
-	a.Fail("x", "payment_failed")
-	if err := a.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Evaluate(t.Context(), a.Fence); err != nil {
-		t.Fatal(err)
-	}
-	var b *incidenttest.World
-	claims := 0
-	a.Sender.Store = &incidenttest.Fake{Backend: h.Backend, Fail: func(op string, after bool) error {
-		if op == "claim" && after && claims == 0 {
-			claims++
-			h.Clock.Add(time.Minute) // paused between the claim and the send
-			b = incidenttest.NewWorld(t, h, incidenttest.Config(), "b", nil)
-			b.MustTurn(0)
-		}
-		return nil
-	}}
-	if _, err := a.Sender.Next(t.Context(), a.Fence, "pager"); err != nil {
-		t.Fatal(err)
-	}
-	a.Heard("pager")
-	b.Heard("pager", "trigger P0")
-	if _, err := a.Sender.Next(t.Context(), a.Fence, "pager"); err != nil {
-		t.Error(err) // nothing is due
-	}
-	a.Clear("x", "payment_failed")
-	if err := a.Flush(t.Context()); err != nil { // facts need no lease
-		t.Fatal(err)
-	}
-	if err := a.Evaluate(t.Context(), a.Fence); err == nil {
-		t.Error("evaluated without the lease")
-	}
-	b.MustTurn(0)
-	b.Heard("pager", "trigger P0", "resolve P0")
-	a.Heard("pager")
-}
-
 // TestReceiverFailures: each way in which a receiver fails.
 func TestReceiverFailures(t *testing.T) {
 	refuse := &incident.DeliveryError{Permanent: true, Text: "HTTP 400"}

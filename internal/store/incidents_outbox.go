@@ -12,7 +12,7 @@ import (
 )
 
 // keepHeartbeats is how long a heartbeat that was sent is kept.
-const keepHeartbeats = 24 * time.Hour
+const keepHeartbeats = time.Hour
 
 // saveDeliveries numbers deliveries and puts them into the outbox; the caller
 // holds the head.

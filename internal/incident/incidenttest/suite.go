@@ -30,6 +30,7 @@ func RunStore(t *testing.T, open func(*testing.T) Harness) {
 		{"nodes speak for themselves", reporters},
 		{"many nodes open one incident", oneIncident},
 		{"a lost lease writes nothing", fenced},
+		{"a holder that was paused pages nobody again", pausedHolder},
 		{"a delivery is claimed once", claimedOnce},
 		{"deliveries wait for those before them", inOrder},
 		{"a stale finish changes nothing", staleFinish},
@@ -292,6 +293,48 @@ func fenced(t *testing.T, h Harness) {
 			t.Errorf("changed without the lease: %+v", o)
 		}
 	}
+}
+
+// pausedHolder pauses a node between its claim and its send, for longer than
+// the claim, while another takes the lease.
+func pausedHolder(t *testing.T, h Harness) {
+	a := NewWorld(t, h, Config(), "a", nil)
+	a.Fail("x", "payment_failed")
+	if err := a.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Evaluate(t.Context(), a.Fence); err != nil {
+		t.Fatal(err)
+	}
+	var b *World
+	paused := false
+	a.Sender.Store = &Fake{Backend: h.Backend, Fail: func(op string, after bool) error {
+		if op == "claim" && after && !paused {
+			paused = true
+			h.Clock.Add(time.Minute)
+			b = NewWorld(t, h, Config(), "b", nil)
+			b.MustTurn(0)
+		}
+		return nil
+	}}
+	if _, err := a.Sender.Next(t.Context(), a.Fence, "pager"); err != nil {
+		t.Fatal(err)
+	}
+	a.Heard("pager")
+	b.Heard("pager", "trigger P0")
+	if _, err := a.Sender.Next(t.Context(), a.Fence, "pager"); err != nil {
+		t.Error(err) // nothing is due
+	}
+	a.Clear("x", "payment_failed")
+	if err := a.Flush(t.Context()); err != nil { // facts need no lease
+		t.Fatal(err)
+	}
+	if err := a.Evaluate(t.Context(), a.Fence); fault.CodeOf(err) != fault.Conflict {
+		t.Errorf("evaluated without the lease: %v", err)
+	}
+	b.MustTurn(0)
+	b.Heard("pager", "trigger P0", "resolve P0")
+	a.Heard("pager")
 }
 
 func claimedOnce(t *testing.T, h Harness) {
