@@ -128,12 +128,8 @@ func (b *Books) Evaluate(r Routing, now time.Time) {
 			b.update(i, f, r.Table, now)
 		}
 	}
-	for _, cause := range slices.SortedFunc(maps.Keys(failing), func(a, b Cause) int {
-		return cmp.Or(strings.Compare(a.Group, b.Group), strings.Compare(a.Object, b.Object))
-	}) {
-		if f := failing[cause]; len(f.matured) > 0 && b.active(cause) == nil {
-			b.open(cause, f, r.Table, now)
-		}
+	for _, cause := range b.toOpen(failing, r.Table) {
+		b.open(cause, failing[cause], r.Table, now)
 	}
 	for _, i := range b.Incidents {
 		b.send(i, r, now)
@@ -141,13 +137,29 @@ func (b *Books) Evaluate(r Routing, now time.Time) {
 	b.beat(r.Config, now)
 }
 
-func (b *Books) active(c Cause) *Incident {
+// maxOpened bounds what one evaluation opens, so that it ends well before its
+// lease. The next one goes on.
+const maxOpened = 200
+
+// toOpen returns the causes that have no active incident, the most urgent
+// first.
+func (b *Books) toOpen(failing map[Cause]*failure, t *Table) []Cause {
+	active := map[Cause]bool{}
 	for _, i := range b.Incidents {
-		if i.Cause == c && i.Active() {
-			return i
+		if i.Active() {
+			active[i.Cause] = true
 		}
 	}
-	return nil
+	classes := map[Cause]Class{}
+	for cause, f := range failing {
+		if len(f.matured) > 0 && !active[cause] {
+			_, classes[cause] = f.worst(t)
+		}
+	}
+	out := slices.SortedFunc(maps.Keys(classes), func(a, b Cause) int {
+		return cmp.Or(strings.Compare(string(classes[a]), string(classes[b])), strings.Compare(a.Group, b.Group), strings.Compare(a.Object, b.Object))
+	})
+	return out[:min(len(out), maxOpened)]
 }
 
 // recent returns the incident that a cause reopens, or nil.

@@ -3,6 +3,7 @@ package incident_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -66,6 +67,71 @@ func TestEscalation(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestEscalationBeginsAnew: one that reopens is told to the ops team, and to
+// the tech lead only after the delay.
+func TestEscalationBeginsAnew(t *testing.T) {
+	w := incidenttest.NewWorld(t, incidenttest.OnMemory(), incidenttest.Config(), "a", nil)
+	w.Fail("x", "payment_failed")
+	w.MustTurn(0)
+	w.MustTurn(10 * time.Minute)
+	w.Clear("x", "payment_failed")
+	w.MustTurn(0)
+	w.MustTurn(10 * time.Minute)
+	w.Fail("x", "payment_failed")
+	w.MustTurn(0)
+	w.MustTurn(10*time.Minute - time.Second)
+	w.Heard("pager", "trigger P0", "resolve P0", "trigger P0")
+	w.Heard("lead", "trigger P0", "resolve P0")
+	w.MustTurn(time.Second)
+	w.Heard("lead", "trigger P0", "resolve P0", "trigger P0")
+	w.Heard("cto")
+}
+
+// TestEscalationOfARise: one that was slow for an hour and is down now is told
+// to the tech lead 10 minutes from then.
+func TestEscalationOfARise(t *testing.T) {
+	w := incidenttest.NewWorld(t, incidenttest.OnMemory(), incidenttest.Config(), "a", nil)
+	w.Fail("db", "component_impaired")
+	w.MustTurn(0)
+	w.MustTurn(time.Hour)
+	w.Fail("db", "component_down")
+	w.MustTurn(0)
+	w.MustTurn(10*time.Minute - time.Second)
+	w.Heard("lead")
+	i := w.Is("P0 open")[0]
+	r := w.Routing()
+	at, ok := r.EscalatesAt(&i, 1)
+	if want := incidenttest.Start().Add(70 * time.Minute); !ok || !at.Equal(want) {
+		t.Errorf("escalates at %v %v, want %v", at, ok, want)
+	}
+	w.MustTurn(time.Second)
+	w.Heard("lead", "trigger P0")
+	if _, err := w.Acknowledge(t.Context(), i.ID, "key:a", ""); err != nil {
+		t.Fatal(err)
+	}
+	i = w.Is("P0 acknowledged")[0]
+	if at, ok := r.EscalatesAt(&i, 2); ok {
+		t.Errorf("escalates at %v though it is acknowledged", at)
+	}
+}
+
+// TestStorm: thousands of causes at once are opened in turns, the most urgent
+// first.
+func TestStorm(t *testing.T) {
+	w := incidenttest.NewWorld(t, incidenttest.OnMemory(), incidenttest.Config(), "a", nil)
+	for n := range 450 {
+		w.Fail(fmt.Sprint(n), "disk_low")
+	}
+	w.Fail("z", "payment_failed")
+	for turn, want := range []int{200, 400, 451, 451} {
+		w.MustTurn(0)
+		is, err := w.Incidents(t.Context(), incident.Filter{Limit: 1000})
+		if err != nil || len(is) != want || is[len(is)-1].Object != "z" {
+			t.Errorf("turn %d: %d incidents, the first of %s, %v", turn, len(is), is[len(is)-1].Object, err)
+		}
 	}
 }
 

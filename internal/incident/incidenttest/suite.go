@@ -102,7 +102,9 @@ func life(t *testing.T, h Harness) {
 	w.MustTurn(59 * time.Minute)
 	w.Fail("payments", "component_impaired")
 	w.MustTurn(0)
-	w.Is("P2 open") // the same one
+	if i := w.Is("P2 open")[0]; i.Reopened != 1 || i.AckedBy != "" || !i.AckedAt.IsZero() || i.ResolvedBy != "" || !i.ResolvedAt.IsZero() || i.RaisedAt != h.Clock.Now() || i.OpenedAt != Start() {
+		t.Errorf("reopened: %+v", i)
+	}
 	w.Heard("chat", "trigger P0", "acknowledge P0", "resolve P0", "trigger P2")
 	w.Heard("pager", "trigger P0", "acknowledge P0", "resolve P0")
 	w.Clear("payments", "component_impaired")
@@ -208,21 +210,21 @@ func reporters(t *testing.T, h Harness) {
 	}
 	must(a.Flush(t.Context()))
 	b.MustTurn(0)
-	b.Is("P2 open", "P2 open", "P1 open")
+	b.Is("P1 open", "P2 open", "P2 open")
 	for range 20 { // b is healthy all the time, a states what it knows
 		b.Clear("data", "disk_low")
 		b.Clear("clock", "component_impaired")
 		must(a.Flush(t.Context()))
 		b.MustTurn(30 * time.Second)
 	}
-	b.Is("P2 open", "P2 open", "P1 open")
+	b.Is("P1 open", "P2 open", "P2 open")
 	b.Clear("api", "error_rate") // what any node may state
 	b.MustTurn(0)
-	b.Is("P2 open", "P2 open", "P1 resolved")
+	b.Is("P1 resolved", "P2 open", "P2 open")
 	b.MustTurn(incident.Expiry - 30*time.Second) // a died 30 s ago
-	b.Is("P2 open", "P2 open", "P1 resolved")
+	b.Is("P1 resolved", "P2 open", "P2 open")
 	b.MustTurn(time.Second)
-	b.Is("P2 resolved", "P2 resolved", "P1 resolved")
+	b.Is("P1 resolved", "P2 resolved", "P2 resolved")
 	left, err := h.Conditions(t.Context())
 	if err != nil || len(left) != 0 {
 		t.Errorf("conditions %v %v", left, err)
