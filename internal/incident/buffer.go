@@ -24,6 +24,7 @@ type Buffer struct {
 	table   *Table
 	levels  map[levelKey]*level
 	dropped int64
+	full    Class // there is no room for this class, nor for one less urgent, until the next write
 }
 
 type levelKey struct{ rule, object string }
@@ -85,6 +86,9 @@ func (b *Buffer) makeRoom(f signal.Fact) bool {
 		return false
 	}
 	class := b.table.Rule(f.Rule).Class
+	if b.full != "" && !class.Over(b.full) {
+		return false // a flood must not look through everything each time
+	}
 	for k, l := range b.levels {
 		if !l.failing || class.Over(b.table.Rule(k.rule).Class) {
 			delete(b.levels, k)
@@ -92,6 +96,7 @@ func (b *Buffer) makeRoom(f signal.Fact) bool {
 			return true
 		}
 	}
+	b.full = class
 	return false
 }
 
@@ -135,6 +140,7 @@ func (b *Buffer) done(w batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.dropped -= w.dropped
+	b.full = ""
 	for _, r := range w.raised {
 		k := levelKey{r.Rule, r.Object}
 		if l := b.levels[k]; l != nil {
