@@ -2,6 +2,7 @@ package incident_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -45,6 +46,26 @@ func TestSinkNeverBlocksAndIsBounded(t *testing.T) {
 	}
 	if err := w.Flush(t.Context()); err != nil {
 		t.Errorf("without another: %v", err)
+	}
+}
+
+// TestRoom: what is clear makes room for what fails, and what fails makes none
+// for what is no more urgent.
+func TestRoom(t *testing.T) {
+	for _, failing := range []bool{true, false} {
+		w := incidenttest.NewWorld(t, incidenttest.OnMemory(), incidenttest.Config(), "a", nil)
+		for n := range 4096 {
+			w.Sink(signal.Fact{Rule: "payment_failed", Object: fmt.Sprint(n), Failing: failing})
+		}
+		w.Fail("late", "payment_failed")
+		if err := w.Flush(t.Context()); err == nil {
+			t.Error("what was dropped is not reported")
+		}
+		cs, err := w.Conditions(t.Context())
+		late := slices.ContainsFunc(cs, func(c incident.Condition) bool { return c.Object == "late" })
+		if err != nil || late == failing || failing && len(cs) != 4096 {
+			t.Errorf("the others failing=%v: %d conditions, the late one is there: %v, %v", failing, len(cs), late, err)
+		}
 	}
 }
 

@@ -213,14 +213,14 @@ func TestOutage(t *testing.T) {
 }
 
 // direct runs a Direct on the bubble's clock.
-func direct(t *testing.T, up *atomic.Bool, open bool, marks *[]bool, receivers map[string]incident.Receiver) (stop func()) {
+func direct(t *testing.T, up *atomic.Bool, open bool, marks *[]bool, receivers map[string]incident.Receiver, timeout time.Duration) (stop func()) {
 	t.Helper()
 	c := incidenttest.Config()
 	table, err := incident.NewTable(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &incident.Direct{Routing: func() incident.Routing { return incident.Routing{Config: &c, Table: table} }, Receivers: receivers, Open: open,
+	d := &incident.Direct{Routing: func() incident.Routing { return incident.Routing{Config: &c, Table: table} }, Receivers: receivers, Open: open, Timeout: timeout,
 		Up: func(context.Context) error {
 			if up.Load() {
 				return nil
@@ -244,28 +244,27 @@ func TestDirect(t *testing.T) {
 		var up atomic.Bool
 		var marks, marksB []bool
 		start := time.Now()
-		var pagedAt time.Duration
+		var paged atomic.Int64
 		pager := &incidenttest.Receiver{OnDeliver: func(context.Context, incident.Message) error {
-			if pagedAt == 0 {
-				pagedAt = time.Since(start)
-			}
+			paged.CompareAndSwap(0, int64(time.Since(start)))
 			return nil
 		}}
-		fails := true
+		var fails atomic.Bool
+		fails.Store(true)
 		chat := &incidenttest.Receiver{OnDeliver: func(context.Context, incident.Message) error {
-			if fails {
+			if fails.Load() {
 				return errAway
 			}
 			return nil
 		}}
 		lead := &incidenttest.Receiver{}
 		rs := map[string]incident.Receiver{"pager": pager, "chat": chat, "lead": lead}
-		stopA := direct(t, &up, false, &marks, rs)
-		stopB := direct(t, &up, false, &marksB, rs)
+		stopA := direct(t, &up, false, &marks, rs, 0)
+		stopB := direct(t, &up, false, &marksB, rs, 0)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if pagedAt < 30*time.Second || pagedAt > 31*time.Second {
-			t.Errorf("paged after %v", pagedAt)
+		if at := time.Duration(paged.Load()); at < 30*time.Second || at > 31*time.Second {
+			t.Errorf("paged after %v", at)
 		}
 		if d := cmp.Diff([]string{"trigger P0", "trigger P0"}, pager.Actions()); d != "" {
 			t.Error(d)
@@ -284,7 +283,7 @@ func TestDirect(t *testing.T) {
 		if d := cmp.Diff([]bool{true}, marks); d != "" { // the chat was not told the end yet
 			t.Error(d)
 		}
-		fails = false
+		fails.Store(false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if d := cmp.Diff([]string{"resolve P0"}, chat.Actions()); d != "" {
@@ -293,7 +292,7 @@ func TestDirect(t *testing.T) {
 		if d := cmp.Diff([]bool{true, false}, marks); d != "" {
 			t.Error(d)
 		}
-		stopB = direct(t, &up, true, &marksB, rs) // as it remembers
+		stopB = direct(t, &up, true, &marksB, rs, 0) // as it remembers
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if d := cmp.Diff([]string{"trigger P0", "trigger P0", "resolve P0", "resolve P0"}, pager.Actions()); d != "" {
@@ -321,12 +320,48 @@ func TestDirectHangs(t *testing.T) {
 			return ctx.Err()
 		}}
 		pager := &incidenttest.Receiver{}
-		stop := direct(t, &up, false, &marks, map[string]incident.Receiver{"chat": hang, "pager": pager})
-		time.Sleep(32 * time.Second)
-		synctest.Wait()
-		if len(pager.Accepted()) != 1 {
-			t.Errorf("paged %v", pager.Actions())
+		stop := direct(t, &up, false, &marks, map[string]incident.Receiver{"chat": hang, "pager": pager}, 10*time.Minute)
+		say := func(answers bool, d time.Duration, want ...string) {
+			t.Helper()
+			up.Store(answers)
+			time.Sleep(d)
+			synctest.Wait()
+			if diff := cmp.Diff(want, pager.Actions()); diff != "" {
+				t.Error(diff)
+			}
 		}
+		say(false, 32*time.Second, "trigger P0")
+		say(true, 2*time.Second, "trigger P0", "resolve P0")
+		say(false, 32*time.Second, "trigger P0", "resolve P0", "trigger P0")
+		say(true, 2*time.Second, "trigger P0", "resolve P0", "trigger P0", "resolve P0")
 		stop()
 	})
+}
+
+// TestStoppedInTheMiddle: an attempt that ends because this node stops, or
+// lost its lease, says nothing of the receiver.
+func TestStoppedInTheMiddle(t *testing.T) {
+	w := incidenttest.NewWorld(t, incidenttest.OnMemory(), incidenttest.Config(), "a", nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	w.Receivers["pager"].OnDeliver = func(ctx context.Context, _ incident.Message) error {
+		cancel()
+		return ctx.Err()
+	}
+	w.Fail("x", "payment_failed")
+	if err := errors.Join(w.Flush(t.Context()), w.Evaluate(t.Context(), w.Fence)); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		if _, err := w.Sender.Next(ctx, w.Fence, "pager"); !errors.Is(err, context.Canceled) {
+			t.Errorf("stopped: %v", err)
+		}
+		w.Clock.Add(time.Minute)
+	}
+	if err := w.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cs, err := w.Conditions(t.Context())
+	if err != nil || len(cs) != 1 {
+		t.Errorf("conditions %+v %v", cs, err)
+	}
 }

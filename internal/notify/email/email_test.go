@@ -34,12 +34,12 @@ type server struct {
 	conf     *tls.Config
 	implicit bool
 	starttls bool
-	answer   func(verb string) string
 
-	mu    sync.Mutex
-	mails []string
-	rcpts []string
-	log   []string // verbs, "TLS" where the connection became one
+	mu     sync.Mutex
+	answer func(verb string) string
+	mails  []string
+	rcpts  []string
+	log    []string // verbs, "TLS" where the connection became one
 }
 
 func serve(t *testing.T, implicit, starttls bool) (*server, *tls.Config) {
@@ -87,8 +87,11 @@ func (s *server) talk(c net.Conn) {
 	r := bufio.NewReader(c)
 	say := func(verb, usual string) bool {
 		line := usual
-		if s.answer != nil {
-			if a := s.answer(verb); a != "" {
+		s.mu.Lock()
+		answer := s.answer
+		s.mu.Unlock()
+		if answer != nil {
+			if a := answer(verb); a != "" {
 				line = a
 			}
 		}
@@ -258,12 +261,14 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, conf := serve(t, false, true)
+			s.mu.Lock()
 			s.answer = func(verb string) string {
 				if verb == tt.at {
 					return tt.answer
 				}
 				return ""
 			}
+			s.mu.Unlock()
 			ctx := t.Context()
 			if tt.answer == "hang" {
 				var cancel context.CancelFunc
@@ -316,6 +321,8 @@ func TestThread(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	threads, ids := map[string]bool{}, map[string]bool{}
 	for n, text := range s.mails {
 		m, err := mail.ReadMessage(strings.NewReader(text))
