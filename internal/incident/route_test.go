@@ -1,12 +1,14 @@
 package incident_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 	_ "time/tzdata"
 
 	"github.com/google/go-cmp/cmp"
 
+	"avalo.app/gantry/internal/fault"
 	"avalo.app/gantry/internal/incident"
 	"avalo.app/gantry/internal/incident/incidenttest"
 )
@@ -183,5 +185,35 @@ func TestDedupKey(t *testing.T) {
 	}
 	if incident.DedupKey("i", incident.Cause{Group: "store_down", Object: "a"}, 1) != incident.DedupKey("i", incident.Cause{Group: "store_down"}, 0) {
 		t.Error("what nodes page for the store without it has another key than its incident")
+	}
+}
+
+func TestSilenceRefuses(t *testing.T) {
+	w := incidenttest.NewWorld(t, incidenttest.OnMemory(), incidenttest.Config(), "a", nil)
+	good := incident.Silence{Rule: "disk_low", Reason: "why", By: "key:a", EndsAt: w.Clock.Now().Add(time.Hour)}
+	if _, err := w.Silence(t.Context(), good); err != nil {
+		t.Error(err)
+	}
+	for name, change := range map[string]func(*incident.Silence){
+		"no matcher":    func(s *incident.Silence) { s.Rule = "" },
+		"a rule":        func(s *incident.Silence) { s.Rule = "no_such" },
+		"a class":       func(s *incident.Silence) { s.Class = "P9" },
+		"a long object": func(s *incident.Silence) { s.Object = strings.Repeat("x", 201) },
+		"no reason":     func(s *incident.Silence) { s.Reason = " " },
+		"a long reason": func(s *incident.Silence) { s.Reason = strings.Repeat("x", 501) },
+		"no end":        func(s *incident.Silence) { s.EndsAt = time.Time{} },
+		"an end before": func(s *incident.Silence) { s.EndsAt = w.Clock.Now() },
+		"an end too far": func(s *incident.Silence) {
+			s.EndsAt = w.Clock.Now().Add(30*24*time.Hour + time.Second)
+		},
+	} {
+		s := good
+		change(&s)
+		if _, err := w.Silence(t.Context(), s); fault.CodeOf(err) != fault.InvalidArgument {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got, err := w.Silences(t.Context()); err != nil || len(got) != 1 {
+		t.Errorf("silences %v %v", got, err)
 	}
 }
