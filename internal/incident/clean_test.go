@@ -106,7 +106,7 @@ func TestStatusError(t *testing.T) {
 	}{
 		{200, "", true, false, 0}, {202, "5", true, false, 0}, {301, "", false, true, 0}, {400, "9", false, true, 0}, {401, "", false, true, 0},
 		{404, "", false, true, 0}, {408, "", false, false, 0}, {410, "", false, true, 0}, {429, "7", false, false, 7 * time.Second},
-		{429, "-7", false, false, 0}, {429, "soon", false, false, 0}, {429, "99999999999", false, false, time.Hour},
+		{429, "-7", false, false, 0}, {429, "soon", false, false, 0}, {429, "99999999999", false, false, 15 * time.Minute},
 		{503, "Tue, 03 Mar 2026 10:02:00 GMT", false, false, 2 * time.Minute}, {503, "Tue, 03 Mar 2026 09:00:00 GMT", false, false, 0}, {500, "", false, false, 0},
 	} {
 		err := incident.StatusError(tt.status, tt.after, "body", now)
@@ -125,7 +125,7 @@ func FuzzRetryAfter(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		d, _ := incident.StatusError(429, s, "", time.Unix(1_800_000_000, 0)).(*incident.DeliveryError)
-		if d == nil || d.RetryAfter < 0 || d.RetryAfter > time.Hour {
+		if d == nil || d.RetryAfter < 0 || d.RetryAfter > 15*time.Minute {
 			t.Errorf("%q: %+v", s, d)
 		}
 	})

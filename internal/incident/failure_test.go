@@ -264,7 +264,7 @@ func TestBackoff(t *testing.T) {
 			t.Errorf("attempt %d after %v, want half of %v to all of it", n+1, wait, longest)
 		}
 	}
-	asks, at = 20*time.Minute, nil
+	asks, at = 14*time.Minute, nil
 	for range 7200 {
 		w.MustTurn(time.Second)
 	}

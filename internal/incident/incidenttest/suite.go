@@ -28,6 +28,7 @@ func RunStore(t *testing.T, open func(*testing.T) Harness) {
 		{"an incident's life", life},
 		{"a class rises and does not fall", classRises},
 		{"nodes speak for themselves", reporters},
+		{"nodes take turns at a fact", turns},
 		{"many nodes open one incident", oneIncident},
 		{"a lost lease writes nothing", fenced},
 		{"a holder that was paused pages nobody again", pausedHolder},
@@ -229,6 +230,42 @@ func reporters(t *testing.T, h Harness) {
 	if err != nil || len(left) != 0 {
 		t.Errorf("conditions %v %v", left, err)
 	}
+}
+
+// turns lets a measurement move from node to node and back: the last word
+// counts, also that of a node that had said the same before.
+func turns(t *testing.T, h Harness) {
+	a := NewWorld(t, h, Config(), "a", nil)
+	b := NewWorld(t, h, Config(), "b", nil)
+	say := func(w *World, failing bool, want string) {
+		t.Helper()
+		h.Clock.Add(10 * time.Second)
+		if w.Clear("x", "error_rate"); failing {
+			w.Fail("x", "error_rate")
+		}
+		if err := w.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.MustTurn(0)
+		if got := b.Is("P1 " + want); t.Failed() {
+			t.Fatalf("%+v", got)
+		}
+	}
+	state := func(w *World) { // the level as it stands
+		h.Clock.Add(10 * time.Second)
+		w.Fail("x", "error_rate")
+		if err := w.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say(a, true, "open")
+	say(b, false, "resolved")
+	state(a)
+	b.MustTurn(0)
+	b.Is("P1 open")
+	say(b, false, "resolved")
+	say(a, false, "resolved")
+	say(b, true, "open")
 }
 
 func oneIncident(t *testing.T, h Harness) {
