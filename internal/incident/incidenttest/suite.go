@@ -423,8 +423,7 @@ func claimedOnce(t *testing.T, h Harness) {
 
 func inOrder(t *testing.T, h Harness) {
 	w := NewWorld(t, h, Config(), "a", nil)
-	w.Fail("late", "violations_high")
-	w.Fail("x", "payment_failed")
+	w.Fail("early", "violations_high")
 	evaluate := func() {
 		t.Helper()
 		if err := w.Flush(t.Context()); err != nil {
@@ -434,6 +433,8 @@ func inOrder(t *testing.T, h Harness) {
 			t.Fatal(err)
 		}
 	}
+	evaluate()
+	w.Fail("x", "payment_failed")
 	evaluate()
 	w.Clear("x", "payment_failed")
 	evaluate()
@@ -453,7 +454,7 @@ func inOrder(t *testing.T, h Harness) {
 		return d
 	}
 	first := claim("trigger x") // the most urgent
-	claim("trigger late")
+	claim("trigger early")
 	claim("") // the resolve is behind the trigger
 	if err := h.FinishDelivery(t.Context(), w.Fence, first, incident.Result{State: incident.Pending, NextAt: h.Clock.Now().Add(time.Second), Answer: "busy"}); err != nil {
 		t.Fatal(err)
