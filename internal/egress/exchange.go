@@ -21,8 +21,8 @@ type Reply struct {
 const maxReply = 2 << 10
 
 // Exchange sends a request and reads the answer. Its errors hold no URL: of a
-// webhook, the URL is the secret. Secrets that the answer repeats are removed
-// from it.
+// webhook, the URL is the secret. What the answer repeats of the request's
+// credentials, and of other secrets, is removed from it.
 func Exchange(c *http.Client, r *http.Request, secrets ...string) (Reply, error) {
 	resp, err := c.Do(r)
 	if err != nil {
@@ -32,8 +32,8 @@ func Exchange(c *http.Client, r *http.Request, secrets ...string) (Reply, error)
 	out := Reply{Status: resp.StatusCode, RetryAfter: resp.Header.Get("Retry-After")}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
 	out.Body = string(b)
-	for _, s := range secrets {
-		if s != "" {
+	for _, s := range append(credentials(r), secrets...) {
+		if len(s) > 3 {
 			out.Body = strings.ReplaceAll(out.Body, s, "[removed]")
 		}
 	}
@@ -41,6 +41,23 @@ func Exchange(c *http.Client, r *http.Request, secrets ...string) (Reply, error)
 		return out, WithoutURL(err)
 	}
 	return out, nil
+}
+
+// credentials returns what of a request may be a secret: the Authorization,
+// and whatever of the URL is long enough to be one.
+func credentials(r *http.Request) []string {
+	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	password, _ := r.URL.User.Password()
+	out := []string{token, password}
+	for _, values := range r.URL.Query() {
+		out = append(out, values...)
+	}
+	for part := range strings.SplitSeq(r.URL.Path, "/") {
+		if len(part) > 7 {
+			out = append(out, part)
+		}
+	}
+	return out
 }
 
 // WithoutURL returns what went wrong with a request, without its URL.

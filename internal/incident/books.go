@@ -68,10 +68,11 @@ func (b *Books) note(i *Incident, now time.Time, kind UpdateKind, by, text strin
 	b.Updates = append(b.Updates, Update{Incident: i.ID, N: i.Notes, At: now, Kind: kind, By: by, Text: text})
 }
 
-// failure is what fails of one cause.
+// failure is what fails of one cause. While anything does, the incident does
+// not end; what is past its After counts.
 type failure struct {
-	rules   []string
 	matured []Condition // past their After
+	rules   []string    // of those
 }
 
 // worst returns the most urgent of the matured conditions and its class.
@@ -98,11 +99,12 @@ func (b *Books) failures(t *Table, now time.Time) map[Cause]*failure {
 			f = &failure{}
 			out[cause] = f
 		}
+		if now.Sub(c.Since) < t.Rule(c.Rule).After {
+			continue
+		}
+		f.matured = append(f.matured, c)
 		if !slices.Contains(f.rules, c.Rule) {
 			f.rules = append(f.rules, c.Rule)
-		}
-		if now.Sub(c.Since) >= t.Rule(c.Rule).After {
-			f.matured = append(f.matured, c)
 		}
 	}
 	for _, f := range out {
@@ -126,12 +128,8 @@ func (b *Books) Evaluate(r Routing, now time.Time) {
 			b.update(i, f, r.Table, now)
 		}
 	}
-	for _, cause := range slices.SortedFunc(maps.Keys(failing), func(a, b Cause) int {
-		return cmp.Or(strings.Compare(a.Group, b.Group), strings.Compare(a.Object, b.Object))
-	}) {
-		if f := failing[cause]; len(f.matured) > 0 && b.active(cause) == nil {
-			b.open(cause, f, r.Table, now)
-		}
+	for _, cause := range b.toOpen(failing, r.Table) {
+		b.open(cause, failing[cause], r.Table, now)
 	}
 	for _, i := range b.Incidents {
 		b.send(i, r, now)
@@ -139,13 +137,29 @@ func (b *Books) Evaluate(r Routing, now time.Time) {
 	b.beat(r.Config, now)
 }
 
-func (b *Books) active(c Cause) *Incident {
+// maxOpened bounds what one evaluation opens, so that it ends well before its
+// lease. The next one goes on.
+const maxOpened = 200
+
+// toOpen returns the causes that have no active incident, the most urgent
+// first.
+func (b *Books) toOpen(failing map[Cause]*failure, t *Table) []Cause {
+	active := map[Cause]bool{}
 	for _, i := range b.Incidents {
-		if i.Cause == c && i.Active() {
-			return i
+		if i.Active() {
+			active[i.Cause] = true
 		}
 	}
-	return nil
+	classes := map[Cause]Class{}
+	for cause, f := range failing {
+		if len(f.matured) > 0 && !active[cause] {
+			_, classes[cause] = f.worst(t)
+		}
+	}
+	out := slices.SortedFunc(maps.Keys(classes), func(a, b Cause) int {
+		return cmp.Or(strings.Compare(string(classes[a]), string(classes[b])), strings.Compare(a.Group, b.Group), strings.Compare(a.Object, b.Object))
+	})
+	return out[:min(len(out), maxOpened)]
 }
 
 // recent returns the incident that a cause reopens, or nil.
@@ -182,12 +196,12 @@ func (b *Books) open(cause Cause, f *failure, t *Table, now time.Time) {
 // P0 or P1 ends an acknowledgement: whoever took the lesser problem has not
 // seen this one.
 func (b *Books) update(i *Incident, f *failure, t *Table, now time.Time) {
+	if len(f.matured) == 0 {
+		return
+	}
 	if !slices.Equal(i.Rules, f.rules) {
 		b.note(i, now, NoteRule, System, "failing: "+strings.Join(f.rules, ", "))
 		i.Rules = f.rules
-	}
-	if len(f.matured) == 0 {
-		return
 	}
 	worst, class := f.worst(t)
 	if !class.Over(i.Class) {

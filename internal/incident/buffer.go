@@ -10,8 +10,9 @@ import (
 // maxLevels bounds what a Buffer holds.
 const maxLevels = 4096
 
-// valueEvery is how often a changed value of the same failure is written.
-const valueEvery = 10 * time.Second
+// stateEvery is how often a failure is written again that is stated again:
+// its value may be another, and another node may have cleared it meanwhile.
+const stateEvery = 10 * time.Second
 
 // Buffer keeps the last level of each rule and object in memory until it is
 // written. Take never blocks on I/O; what exceeds its bound is counted, the
@@ -24,6 +25,7 @@ type Buffer struct {
 	table   *Table
 	levels  map[levelKey]*level
 	dropped int64
+	full    Class // there is no room for this class, nor for one less urgent, until the next write
 }
 
 type levelKey struct{ rule, object string }
@@ -39,7 +41,6 @@ type level struct {
 	written   int64 // the gen that was
 	wrote     bool  // as failing
 	writtenAt time.Time
-	wroteText string
 }
 
 // Raised is a condition to write. Broke says that it cleared meanwhile:
@@ -85,6 +86,9 @@ func (b *Buffer) makeRoom(f signal.Fact) bool {
 		return false
 	}
 	class := b.table.Rule(f.Rule).Class
+	if b.full != "" && !class.Over(b.full) {
+		return false // a flood must not look through everything each time
+	}
 	for k, l := range b.levels {
 		if !l.failing || class.Over(b.table.Rule(k.rule).Class) {
 			delete(b.levels, k)
@@ -92,6 +96,7 @@ func (b *Buffer) makeRoom(f signal.Fact) bool {
 			return true
 		}
 	}
+	b.full = class
 	return false
 }
 
@@ -104,8 +109,8 @@ type batch struct {
 	dropped int64
 }
 
-// take returns what has to be written: what changed, and, of local
-// conditions, what was not stated for a while.
+// take returns what has to be written: what changed, what is stated again,
+// and, of local conditions, what stands.
 func (b *Buffer) take() batch {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -120,7 +125,7 @@ func (b *Buffer) take() batch {
 		switch {
 		case !l.failing && l.gen != l.written:
 			out.cleared = append(out.cleared, ConditionKey{k.rule, k.object, ""}, ConditionKey{k.rule, k.object, b.node})
-		case l.failing && (!l.wrote || l.broke || local && age >= Restate || l.value != l.wroteText && age >= valueEvery):
+		case l.failing && (!l.wrote || l.broke || local && age >= Restate || l.gen != l.written && age >= stateEvery):
 			out.raised = append(out.raised, Raised{Condition{k.rule, k.object, reporter, l.value, l.since, out.at}, l.broke})
 		default:
 			continue
@@ -135,10 +140,11 @@ func (b *Buffer) done(w batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.dropped -= w.dropped
+	b.full = ""
 	for _, r := range w.raised {
 		k := levelKey{r.Rule, r.Object}
 		if l := b.levels[k]; l != nil {
-			l.wrote, l.writtenAt, l.wroteText, l.written = true, w.at, r.Value, w.gens[k]
+			l.wrote, l.writtenAt, l.written = true, w.at, w.gens[k]
 			if l.gen == w.gens[k] {
 				l.broke = false
 			}

@@ -18,7 +18,7 @@ const (
 // secrets finds what looks like a credential in a text.
 var secrets = regexp.MustCompile(`(?i)` +
 	`(?:[a-z][a-z0-9+.-]*://)[^\s/@]*@` + // the user part of a URL
-	`|\b(?:bearer|basic|geniekey)\s+[a-z0-9._~+/=-]+` +
+	`|\b(?:bearer|geniekey)\s+[a-z0-9._~+/=-]{6,}|\bbasic\s+[a-z0-9+/=]{16,}` +
 	`|\b(?:gk|whsec|sk|rk|xox[a-z]|ghp)[_-][a-z0-9_./+=-]{6,}` + // keys of Gantry, webhooks, Stripe, Slack, GitHub
 	`|\beyJ[a-z0-9_-]+\.[a-z0-9_-]+\.[a-z0-9_-]*` + // JWTs
 	`|\b[a-z_-]*(?:password|passwd|secret|token|api_?key|routing_key)["']?\s*[=:]\s*["']?[^\s"',;&]+` +

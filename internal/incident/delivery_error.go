@@ -24,8 +24,9 @@ func (e *DeliveryError) Error() string {
 	return "not delivered, will be tried again: " + e.Text
 }
 
-// maxRetryAfter bounds what a receiver may ask for.
-const maxRetryAfter = time.Hour
+// maxRetryAfter bounds what a receiver may ask for: a page that waits longer
+// helps nobody.
+const maxRetryAfter = 15 * time.Minute
 
 // StatusError judges an HTTP status: nil for 2xx; 408, 429 and 5xx are worth
 // another attempt, after the Retry-After header if there is one (seconds or

@@ -31,7 +31,7 @@ type Incident struct {
 	ID  string // "inc-17"
 	Seq int64  // of all incidents, in the order of opening
 	Cause
-	Rules   []string // that fail now, sorted; of a resolved one: that failed last
+	Rules   []string // that fail now and count, sorted; of a resolved one, those that did last
 	Class   Class    // rises while it is open, never falls; set anew when it reopens
 	State   State
 	Summary string // for people, of the most urgent rule when the class was set

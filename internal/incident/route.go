@@ -32,6 +32,9 @@ func (c *Config) NextMorning(t time.Time) time.Time {
 	y, m, d := t.In(c.Zone).Date()
 	for n := range 9 {
 		morning := time.Date(y, m, d+n, 0, int(c.Morning/time.Minute), 0, 0, c.Zone)
+		if first := morning.Add(-time.Hour); first.Hour() == morning.Hour() { // Date may return either
+			morning = first
+		}
 		if morning.After(t) && slices.Contains(c.Days, morning.Weekday()) {
 			return morning.UTC()
 		}

@@ -117,7 +117,7 @@ func (s *Sender) judge(d Delivery, a Answer, err error) (r Result, pause time.Du
 	case !e.Permanent:
 		wait := backoff(d.Attempts, e.RetryAfter)
 		r.NextAt = s.now().Add(wait)
-		return r, max(e.RetryAfter, min(wait, longestPause))
+		return r, max(min(e.RetryAfter, longestWait), min(wait, longestPause))
 	case d.Action == Resolve:
 		r.NextAt = s.now().Add(refusedWait)
 	default:

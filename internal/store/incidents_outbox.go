@@ -12,7 +12,7 @@ import (
 )
 
 // keepHeartbeats is how long a heartbeat that was sent is kept.
-const keepHeartbeats = 24 * time.Hour
+const keepHeartbeats = time.Hour
 
 // saveDeliveries numbers deliveries and puts them into the outbox; the caller
 // holds the head.
@@ -71,8 +71,9 @@ func scanDelivery(r interface{ Scan(...any) error }) (d incident.Delivery, err e
 // nextDelivery is the one that a receiver gets next: the most urgent, then the
 // oldest, of those that are due and have none of their incident before them.
 // Rows of the same incident that wait, or are claimed, hold back those behind.
+// (Said with NOT EXISTS, PostgreSQL joins the table with itself.)
 const nextDelivery = `SELECT d.id FROM incident_deliveries d WHERE d.receiver = $1 AND d.state = 'pending' AND d.next_at <= $2
-	AND NOT EXISTS (SELECT 1 FROM incident_deliveries e WHERE e.receiver = d.receiver AND e.incident_id = d.incident_id AND e.state = 'pending' AND e.id < d.id)
+	AND d.id = (SELECT MIN(e.id) FROM incident_deliveries e WHERE e.receiver = d.receiver AND e.incident_id = d.incident_id AND e.state = 'pending')
 	ORDER BY d.class, d.id LIMIT 1`
 
 // ClaimDelivery implements incident.Store.

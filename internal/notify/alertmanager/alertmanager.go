@@ -91,7 +91,7 @@ func (r *Receiver) Deliver(ctx context.Context, m incident.Message) (incident.An
 	if r.o.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+r.o.Token)
 	}
-	reply, err := egress.Exchange(r.client, req, r.o.Token)
+	reply, err := egress.Exchange(r.client, req)
 	if err != nil {
 		return incident.Answer{}, err
 	}

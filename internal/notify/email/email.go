@@ -103,15 +103,19 @@ func (r *Receiver) Deliver(ctx context.Context, m incident.Message) (incident.An
 	if ctx.Err() != nil {
 		return incident.Answer{}, &incident.DeliveryError{Text: "no answer of the mail server in time"}
 	}
-	return incident.Answer{}, judge(err)
+	return incident.Answer{}, r.judge(err)
 }
 
-// judge keeps the code of a server's refusal, and of its text what holds no
-// address.
-func judge(err error) error {
+// judge keeps the code of a server's refusal, and of its text what holds
+// neither an address nor the password.
+func (r *Receiver) judge(err error) error {
 	var t *textproto.Error
 	if errors.As(err, &t) {
-		return &incident.DeliveryError{Permanent: t.Code >= 500, Text: incident.Clean(fmt.Sprintf("SMTP %d %s", t.Code, t.Msg))}
+		msg := t.Msg
+		if r.o.Password != "" {
+			msg = strings.ReplaceAll(msg, r.o.Password, "[removed]")
+		}
+		return &incident.DeliveryError{Permanent: t.Code >= 500, Text: incident.Clean(fmt.Sprintf("SMTP %d %s", t.Code, msg))}
 	}
 	var d *incident.DeliveryError
 	if errors.As(err, &d) {

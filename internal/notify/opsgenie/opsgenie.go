@@ -22,8 +22,11 @@ const DefaultURL = "https://api.opsgenie.com"
 // Ends is the day from which Opsgenie's API no longer answers.
 const Ends = "2027-04-05"
 
-// maxMessage is in characters.
-const maxMessage = 130
+// Bounds of texts, in characters.
+const (
+	maxMessage = 130
+	maxSource  = 100
+)
 
 // Options say where alerts go.
 type Options struct {
@@ -56,7 +59,7 @@ type alert struct {
 // Deliver implements incident.Receiver. Opsgenie joins alerts by alias; its
 // priority rises by a request of its own.
 func (r *Receiver) Deliver(ctx context.Context, m incident.Message) (incident.Answer, error) {
-	method, path, query, body := http.MethodPost, "/v2/alerts", "", any(map[string]string{"source": m.Source})
+	method, path, query, body := http.MethodPost, "/v2/alerts", "", any(map[string]string{"source": short(m.Source, maxSource)})
 	switch m.Action {
 	case incident.Acknowledge:
 		path, query = path+"/"+m.DedupKey+"/acknowledge", "identifierType=alias"
@@ -67,7 +70,7 @@ func (r *Receiver) Deliver(ctx context.Context, m incident.Message) (incident.An
 	case incident.Heartbeat:
 		return incident.Answer{}, &incident.DeliveryError{Permanent: true, Text: "a heartbeat would page: send it through a receiver of kind ping"}
 	default:
-		body = alert{Message: short(m.Summary), Alias: m.DedupKey, Description: m.Summary, Entity: m.Object, Source: m.Source, Priority: priority(m.Class),
+		body = alert{Message: short(m.Summary, maxMessage), Alias: m.DedupKey, Description: m.Summary, Entity: m.Object, Source: short(m.Source, maxSource), Priority: priority(m.Class),
 			Details: map[string]string{"incident": m.Incident, "class": string(m.Class), "link": m.Link, "opened_at": m.OpenedAt.Format(time.RFC3339)}}
 	}
 	b, err := json.Marshal(body)
@@ -82,7 +85,7 @@ func (r *Receiver) Deliver(ctx context.Context, m incident.Message) (incident.An
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "GenieKey "+r.o.APIKey)
-	reply, err := egress.Exchange(r.client, req, r.o.APIKey)
+	reply, err := egress.Exchange(r.client, req)
 	if err != nil {
 		return incident.Answer{}, err
 	}
@@ -102,9 +105,9 @@ func priority(c incident.Class) string {
 	return "P5"
 }
 
-func short(s string) string {
-	if utf8.RuneCountInString(s) <= maxMessage {
+func short(s string, limit int) string {
+	if utf8.RuneCountInString(s) <= limit {
 		return s
 	}
-	return string([]rune(s)[:maxMessage-1]) + "…"
+	return string([]rune(s)[:limit-1]) + "…"
 }

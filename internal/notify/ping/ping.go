@@ -38,7 +38,7 @@ func (r *Receiver) Deliver(ctx context.Context, m incident.Message) (incident.An
 	if err != nil {
 		return incident.Answer{}, egress.WithoutURL(err)
 	}
-	reply, err := egress.Exchange(r.client, req, r.o.URL.Path)
+	reply, err := egress.Exchange(r.client, req)
 	if err != nil {
 		return incident.Answer{}, err
 	}

@@ -15,16 +15,17 @@ import (
 	"avalo.app/gantry/internal/incident"
 )
 
-// interval is how often a webhook takes a message.
-const interval = time.Second
+// DefaultInterval is how often a webhook takes a message.
+const DefaultInterval = time.Second
 
 // Options say where messages go.
 type Options struct {
-	URL    *url.URL // of the webhook: a secret
-	Egress egress.Options
+	URL      *url.URL      // of the webhook: a secret
+	Interval time.Duration // between messages; 0: DefaultInterval
+	Egress   egress.Options
 }
 
-// Receiver is an incident.Receiver. It sends at most one message a second.
+// Receiver is an incident.Receiver. It sends at most one message in an Interval.
 type Receiver struct {
 	o      Options
 	client *http.Client
@@ -36,13 +37,18 @@ type Receiver struct {
 var _ incident.Receiver = (*Receiver)(nil)
 
 // New returns a receiver.
-func New(o Options) *Receiver { return &Receiver{o: o, client: egress.Client(o.Egress, o.URL)} }
+func New(o Options) *Receiver {
+	if o.Interval == 0 {
+		o.Interval = DefaultInterval
+	}
+	return &Receiver{o: o, client: egress.Client(o.Egress, o.URL)}
+}
 
 // Deliver implements incident.Receiver. Slack knows no alerts: each message
 // is one more line in the channel, with the incident's id.
 func (r *Receiver) Deliver(ctx context.Context, m incident.Message) (incident.Answer, error) {
 	if err := r.turn(ctx); err != nil {
-		return incident.Answer{}, &incident.DeliveryError{Text: "no turn in time: Slack takes one message a second", RetryAfter: interval}
+		return incident.Answer{}, &incident.DeliveryError{Text: "no turn in time: Slack takes one message a second", RetryAfter: r.o.Interval}
 	}
 	body, err := json.Marshal(map[string]any{"text": text(m), "unfurl_links": false})
 	if err != nil {
@@ -53,7 +59,7 @@ func (r *Receiver) Deliver(ctx context.Context, m incident.Message) (incident.An
 		return incident.Answer{}, egress.WithoutURL(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	reply, err := egress.Exchange(r.client, req, r.o.URL.Path)
+	reply, err := egress.Exchange(r.client, req)
 	if err != nil {
 		return incident.Answer{}, err
 	}
@@ -77,7 +83,7 @@ func (r *Receiver) turn(ctx context.Context) error {
 		r.mu.Unlock()
 		return context.DeadlineExceeded
 	}
-	r.next = at.Add(interval)
+	r.next = at.Add(r.o.Interval)
 	r.mu.Unlock()
 	t := time.NewTimer(time.Until(at))
 	defer t.Stop()

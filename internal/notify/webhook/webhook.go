@@ -31,9 +31,10 @@ type Options struct {
 
 // Receiver is an incident.Receiver.
 type Receiver struct {
-	o      Options
-	keys   []*standardwebhooks.Webhook
-	client *http.Client
+	o       Options
+	keys    []*standardwebhooks.Webhook
+	secrets []string
+	client  *http.Client
 }
 
 var _ incident.Receiver = (*Receiver)(nil)
@@ -51,6 +52,7 @@ func New(o Options) (*Receiver, error) {
 			return nil, fault.New(fault.InvalidArgument, "webhook.New", "a signing secret must be whsec_ and the base64 of at least 24 bytes")
 		}
 		r.keys = append(r.keys, k)
+		r.secrets = append(r.secrets, strings.TrimPrefix(secret, "whsec_"))
 	}
 	return r, nil
 }
@@ -100,7 +102,7 @@ func (r *Receiver) Deliver(ctx context.Context, m incident.Message) (incident.An
 	req.Header.Set("webhook-id", m.Delivery)
 	req.Header.Set("webhook-timestamp", strconv.FormatInt(at.Unix(), 10))
 	req.Header.Set("webhook-signature", strings.Join(signatures, " "))
-	reply, err := egress.Exchange(r.client, req, r.o.URL.RawQuery)
+	reply, err := egress.Exchange(r.client, req, r.secrets...)
 	if err != nil {
 		return incident.Answer{}, err
 	}

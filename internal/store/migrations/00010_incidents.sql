@@ -74,6 +74,7 @@ CREATE TABLE incident_deliveries (
     answer      text   NOT NULL
 );
 CREATE INDEX incident_deliveries_pending ON incident_deliveries (receiver, incident_id, id) WHERE state = 'pending';
+CREATE INDEX incident_deliveries_next ON incident_deliveries (receiver, class, id) WHERE state = 'pending';
 CREATE INDEX incident_deliveries_incident ON incident_deliveries (incident_id, id);
 
 CREATE TABLE incident_silences (
