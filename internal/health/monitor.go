@@ -148,7 +148,7 @@ func (m *Monitor) Probes() (started, givenUp, stuck int64) {
 
 // absorb steps the state of a component by a measurement and returns the
 // result. The caller holds mu.
-func (m *Monitor) absorb(c Component, node string, o Observation) (r Result, recovered bool) {
+func (m *Monitor) absorb(c Component, node string, o Observation) (r Result, recovered, fell bool) {
 	k := key{c.Name, node}
 	r, now := m.results[k], m.o.Now().UTC().Truncate(time.Microsecond)
 	if !r.Last.At.IsZero() && !o.At.After(r.Last.At) {
@@ -159,7 +159,8 @@ func (m *Monitor) absorb(c Component, node string, o Observation) (r Result, rec
 	r = Result{Component: c.Name, Node: node, State: Step(r.State, c, o, now), Last: o}
 	r.State.Tally.add(r.State.Status, !maintenance(m.windows, c.Name, now).IsZero())
 	m.results[k] = r
-	return r, was == Down && r.State.Status != Down
+	is := r.State.Status
+	return r, was == Down && is != Down, was != is && (is == Down || is == Degraded)
 }
 
 // conflict reports whether an error says that the lease was lost.

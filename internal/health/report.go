@@ -90,7 +90,7 @@ func Evaluate(cs []Component, results []Result, windows []Window, now time.Time)
 	for _, c := range cs {
 		e, s := entry(c, by[c.Name], now)
 		e.MaintenanceUntil = maintenance(windows, c.Name, now)
-		e.SuppressedBy = explained(c, e, s, func(parent string) (Entry, State) { return rep.Components[at[parent]], states[at[parent]] })
+		e.SuppressedBy = explained(c, e, s, now, func(parent string) (Entry, State) { return rep.Components[at[parent]], states[at[parent]] })
 		at[c.Name] = len(states)
 		rep.Components, states = append(rep.Components, e), append(states, s)
 		parts = append(parts, Part{e.Status, c.Critical})
@@ -112,10 +112,14 @@ func Evaluate(cs []Component, results []Result, windows []Window, now time.Time)
 	return rep
 }
 
+// parentGrace is how long trouble waits for its parents to be measured.
+const parentGrace = time.Minute
+
 // explained returns the parents that make a component's trouble theirs: those
-// that are DOWN, and those that were, until a measurement that began after
-// they recovered shows the trouble again.
-func explained(c Component, e Entry, s State, of func(string) (Entry, State)) []string {
+// that are DOWN; those that were, until a measurement that began after they
+// recovered shows the trouble again; and for a while those that have not
+// answered since the trouble began, since they may be on the way to DOWN.
+func explained(c Component, e Entry, s State, now time.Time, of func(string) (Entry, State)) []string {
 	if e.Status != Down && e.Status != Degraded {
 		return nil
 	}
@@ -126,7 +130,8 @@ func explained(c Component, e Entry, s State, of func(string) (Entry, State)) []
 	var by []string
 	for _, parent := range c.DependsOn {
 		p, ps := of(parent)
-		if p.Status == Down || shown.Before(ps.RecoveredAt) {
+		silent := p.Status != Unknown && ps.LastAnswer.Before(s.Since) && now.Sub(s.Since) < parentGrace
+		if p.Status == Down || shown.Before(ps.RecoveredAt) || silent {
 			by = append(by, parent)
 		}
 	}

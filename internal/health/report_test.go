@@ -65,6 +65,9 @@ func at(name string, s health.Status, ago time.Duration) health.Result {
 	if s == health.Down || s == health.Degraded {
 		st.LastBad = o.At
 	}
+	if s != health.Down {
+		st.LastAnswer = o.At
+	}
 	name, node, _ := strings.Cut(name, "/")
 	return health.Result{Component: name, Node: node, State: st, Last: o}
 }
@@ -88,6 +91,8 @@ func TestEvaluate(t *testing.T) {
 		r.State.Fails, r.State.Successes, r.State.LastFailure, r.Last.Outcome = 0, 1, now.Add(-failed), health.Answered
 		return r
 	}
+	answered := func(r health.Result, ago time.Duration) health.Result { r.State.LastAnswer = now.Add(-ago); return r }
+	fell := func(r health.Result, ago time.Duration) health.Result { r.State.Since = now.Add(-ago); return r }
 	window := func(names ...string) []health.Window {
 		return []health.Window{{ID: "w", Components: names, From: now.Add(-time.Minute), Until: now.Add(time.Minute)}}
 	}
@@ -112,15 +117,19 @@ func TestEvaluate(t *testing.T) {
 		"and make the parent's page": {[]health.Result{at("db", d, 1), at("api", d, 1), at("page", d, 1), at("pay", h, 1), at("disk/a", h, 1)}, nil, d, []string{"component_down db"}},
 		"one that explains nothing": {[]health.Result{at("db", d, 1), at("api", h, 1), at("page", d, 1), at("pay", h, 1), at("disk/a", h, 1)}, nil, g,
 			[]string{"component_impaired db", "component_impaired page", "health_degraded db", "health_degraded page"}},
-		"held until measured again": {[]health.Result{recovered(at("db", h, 1), 2*fresh), at("api", d, 3*fresh), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, nil, d, nil},
-		"released by a new failure": {[]health.Result{recovered(at("db", h, 1), 2*fresh), at("api", d, fresh), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, nil, d, []string{"component_down api"}},
-		"held while it recovers":    {[]health.Result{recovered(at("db", h, 1), 2*fresh), recovering(at("api", d, fresh), 3*fresh), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, nil, d, nil},
-		"long after the parent's":   {[]health.Result{recovered(at("db", h, 1), time.Hour), recovering(at("api", d, fresh), 3*fresh), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, nil, d, []string{"component_down api"}},
-		"degraded, held":            {[]health.Result{recovered(at("db", h, 1), 2*fresh), at("api", g, 3*fresh), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, nil, g, nil},
-		"maintenance of one":        {[]health.Result{at("db", h, 1), at("api", d, 1), at("page", h, 1), at("pay", d, 1), at("disk/a", h, 1)}, window("api"), d, []string{"component_down pay"}},
-		"maintenance of all":        {[]health.Result{at("db", d, 1), at("api", g, 1), at("page", d, 1), at("pay", d, 1)}, window(), g, nil},
-		"of the parent covers":      {[]health.Result{at("db", d, 1), at("api", d, 1), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, window("db"), d, nil},
-		"a child in maintenance":    {[]health.Result{at("db", d, 1), at("api", d, 1), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, window("api"), d, []string{"component_impaired db"}},
+		"held until measured again":     {[]health.Result{recovered(at("db", h, 1), 2*fresh), at("api", d, 3*fresh), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, nil, d, nil},
+		"released by a new failure":     {[]health.Result{recovered(at("db", h, 1), 2*fresh), at("api", d, fresh), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, nil, d, []string{"component_down api"}},
+		"held while it recovers":        {[]health.Result{recovered(at("db", h, 1), 2*fresh), recovering(at("api", d, fresh), 3*fresh), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, nil, d, nil},
+		"long after the parent's":       {[]health.Result{recovered(at("db", h, 1), time.Hour), recovering(at("api", d, fresh), 3*fresh), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, nil, d, []string{"component_down api"}},
+		"degraded, held":                {[]health.Result{recovered(at("db", h, 1), 2*fresh), at("api", g, 3*fresh), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, nil, g, nil},
+		"held until the parent answers": {[]health.Result{answered(at("db", h, 1), 20*fresh), fell(at("api", d, 1), 10*fresh), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, nil, d, nil},
+		"released by its answer":        {[]health.Result{answered(at("db", h, 1), 9*fresh), fell(at("api", d, 1), 10*fresh), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, nil, d, []string{"component_down api"}},
+		"not held for ever":             {[]health.Result{answered(at("db", h, 1), 120*fresh), fell(at("api", d, 1), 60*fresh), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, nil, d, []string{"component_down api"}},
+		"not by what nobody measures":   {[]health.Result{fell(at("api", d, 1), 10*fresh), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, nil, d, []string{"component_down api"}},
+		"maintenance of one":            {[]health.Result{at("db", h, 1), at("api", d, 1), at("page", h, 1), at("pay", d, 1), at("disk/a", h, 1)}, window("api"), d, []string{"component_down pay"}},
+		"maintenance of all":            {[]health.Result{at("db", d, 1), at("api", g, 1), at("page", d, 1), at("pay", d, 1)}, window(), g, nil},
+		"of the parent covers":          {[]health.Result{at("db", d, 1), at("api", d, 1), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, window("db"), d, nil},
+		"a child in maintenance":        {[]health.Result{at("db", d, 1), at("api", d, 1), at("page", h, 1), at("pay", h, 1), at("disk/a", h, 1)}, window("api"), d, []string{"component_impaired db"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rep := health.Evaluate(house(t), tt.results, tt.windows, now)

@@ -155,7 +155,7 @@ func (r *rounds) take(got measured) {
 	}
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
-	res, recovered := r.m.absorb(c, r.node, got.o)
+	res, recovered, fell := r.m.absorb(c, r.node, got.o)
 	r.pending[c.Name] = res
 	wait := c.Interval
 	if res.State.unsettled() {
@@ -167,18 +167,21 @@ func (r *rounds) take(got measured) {
 		r.due[c.Name] = time.Now()
 		delete(r.again, c.Name)
 	}
-	if !recovered {
-		return
+	for _, other := range r.cs {
+		// A parent's recovery releases its children only when they were measured
+		// after it; a child's trouble is its own only when its parents answer.
+		if recovered && slices.Contains(other.DependsOn, c.Name) || fell && slices.Contains(c.DependsOn, other.Name) {
+			r.soon(other.Name)
+		}
 	}
-	for _, child := range r.cs { // before the recovery releases them
-		if !slices.Contains(child.DependsOn, c.Name) {
-			continue
-		}
-		if _, waits := r.due[child.Name]; waits {
-			r.due[child.Name] = time.Now()
-		} else {
-			r.again[child.Name] = true // what is under way began too early
-		}
+}
+
+// soon has a component measured at once.
+func (r *rounds) soon(name string) {
+	if _, waits := r.due[name]; waits {
+		r.due[name] = time.Now()
+	} else {
+		r.again[name] = true // what is under way began too early
 	}
 }
 

@@ -60,6 +60,7 @@ type State struct {
 	History     uint64    `json:"history,omitempty"`
 	LastFailure time.Time `json:"lastFailure"` // when the newest measurement began that failed
 	LastBad     time.Time `json:"lastBad"`     // ... that failed, was slow or degraded
+	LastAnswer  time.Time `json:"lastAnswer"`  // ... that did not fail
 	Tally       Tally     `json:"-"`           // of all measurements ever; see Tally
 }
 
@@ -97,9 +98,10 @@ func Step(s State, c Component, o Observation, now time.Time) State {
 		s.broken(c)
 		s.Fails, s.Successes, s.Slows, s.Goods = min(s.Fails+1, 1<<20), 0, 0, 0
 	case Degraded:
-		s.LastBad = o.At
+		s.LastBad, s.LastAnswer = o.At, o.At
 		s.Fails, s.Successes, s.Slows, s.Goods = 0, min(s.Successes+1, 1<<20), min(s.Slows+1, 1<<20), 0
 	default:
+		s.LastAnswer = o.At
 		s.Fails, s.Successes, s.Slows, s.Goods = 0, min(s.Successes+1, 1<<20), 0, min(s.Goods+1, 1<<20)
 	}
 	s.Status = s.next(c, o)
