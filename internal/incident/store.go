@@ -44,10 +44,10 @@ type Store interface {
 	// is still the last one.
 	FinishDelivery(ctx context.Context, f Fence, d Delivery, r Result) error
 
-	// PruneIncidents deletes, under the fence, about limit incidents that were
-	// resolved before, with all that belongs to them, and deliveries of
-	// heartbeats and silences that ended before. An incident with a message that
-	// is pending stays.
+	// PruneIncidents deletes, under the fence, at most limit incidents that were
+	// resolved before, with all that belongs to them, and returns how many; also
+	// heartbeats that went out and silences that ended before. An incident with
+	// a message that is pending stays.
 	PruneIncidents(ctx context.Context, f Fence, before time.Time, limit int) (int64, error)
 }
 

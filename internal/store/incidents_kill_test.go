@@ -150,17 +150,17 @@ func killed(t *testing.T, h *hooks, to string, round int) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestIncidentsSurviveKill$")
 	cmd.Env = append(os.Environ(), "GANTRY_TEST_INCIDENT_URL="+to, "GANTRY_TEST_INCIDENT_HOOK="+h.URL, "GANTRY_TEST_INCIDENT_ROUND="+strconv.Itoa(round))
 	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
 	h.mu.Lock()
 	after := h.n + 10 + rand.IntN(10)
 	h.onN = func(n int) {
-		if n == after {
+		if n >= after {
 			_ = cmd.Process.Kill() // Wait tells
 		}
 	}
 	h.mu.Unlock()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	if err := cmd.Wait(); err == nil {
 		t.Fatal("the process ended by itself")
 	}

@@ -156,6 +156,9 @@ func (db *DB) PruneIncidents(ctx context.Context, f incident.Fence, before time.
 		if n, err = tx.Exec(ctx, `DELETE FROM incidents WHERE id IN (`+old+`)`, micros(before), int64(limit)); err != nil {
 			return err
 		}
+		if _, err := tx.Exec(ctx, `DELETE FROM incident_deliveries WHERE incident_id = '' AND state <> 'pending' AND created_at < $1`, micros(before)); err != nil {
+			return err
+		}
 		_, err = tx.Exec(ctx, `DELETE FROM incident_silences WHERE ends_at < $1`, micros(before))
 		return err
 	})

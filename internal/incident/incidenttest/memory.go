@@ -261,6 +261,9 @@ func (m *Memory) PruneIncidents(_ context.Context, f incident.Fence, before time
 		m.deliveries = slices.DeleteFunc(m.deliveries, func(d incident.Delivery) bool { return d.Incident == id })
 		m.updates = slices.DeleteFunc(m.updates, func(u incident.Update) bool { return u.Incident == id })
 	}
+	m.deliveries = slices.DeleteFunc(m.deliveries, func(d incident.Delivery) bool {
+		return d.Incident == "" && d.State != incident.Pending && d.CreatedAt.Before(before)
+	})
 	maps.DeleteFunc(m.silences, func(_ string, s incident.Silence) bool { return s.EndsAt.Before(before) })
 	return n, nil
 }

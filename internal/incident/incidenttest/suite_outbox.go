@@ -250,6 +250,13 @@ func heartbeats(t *testing.T, h Harness) {
 	w.Is("P2 resolved")
 	w.MustTurn(48 * time.Hour)
 	w.MustTurn(time.Minute)
+	if _, err := h.PruneIncidents(t.Context(), w.Fence, h.Clock.Now().Add(time.Second), 10); err != nil {
+		t.Error(err)
+	}
+	if st, err = h.DeliveryStats(t.Context()); err != nil || st["switch"] != (incident.Stats{}) {
+		t.Errorf("heartbeats after pruning: %+v %v", st["switch"], err)
+	}
+	w.MustTurn(time.Minute)
 	ids := map[string]bool{}
 	for _, m := range w.Receivers["switch"].Accepted() {
 		if ids[m.Delivery] || m.Delivery == "" {
