@@ -29,6 +29,9 @@ func (c Config) Routing() (incident.Config, error) {
 	for _, name := range slices.Sorted(maps.Keys(in.Receivers)) {
 		r := in.Receivers[name]
 		k := incident.Contact{Name: name, Level: r.Level, Repeat: time.Duration(r.Repeat)}
+		if r.Alertmanager != nil && k.Repeat == 0 {
+			k.Repeat = alertmanagerRepeat
+		}
 		for _, ch := range r.Channels {
 			k.Channels = append(k.Channels, incident.Channel(ch))
 		}
@@ -41,6 +44,10 @@ func (c Config) Routing() (incident.Config, error) {
 	}
 	return out, c.Incidents.BusinessHours.apply(&out)
 }
+
+// alertmanagerRepeat is how often an alert is told again to an Alertmanager,
+// which forgets what nobody repeats.
+const alertmanagerRepeat = 5 * time.Minute
 
 func durations(ds []Duration) (out []time.Duration) {
 	for _, d := range ds {
