@@ -81,6 +81,7 @@ type App struct {
 	hostSignals *hostsignal.Service
 	incidents   *incident.Service
 	receivers   map[string]incident.Receiver
+	counts      atomic.Pointer[incidentCounts]
 	diskLow     bool // under diskSignal
 
 	edges  sync.Mutex

@@ -10,6 +10,10 @@ import (
 	"avalo.app/gantry/internal/incident"
 )
 
+// alertmanagerRepeat is how often Alertmanager is told again unless
+// configured: it forgets what nobody repeats.
+const alertmanagerRepeat = 3 * time.Minute
+
 // Routing is who hears of incidents, in the words of package incident. The
 // caller names the installation.
 func (c Config) Routing() (incident.Config, error) {
@@ -29,6 +33,9 @@ func (c Config) Routing() (incident.Config, error) {
 	for _, name := range slices.Sorted(maps.Keys(in.Receivers)) {
 		r := in.Receivers[name]
 		k := incident.Contact{Name: name, Level: r.Level, Repeat: time.Duration(r.Repeat)}
+		if r.Alertmanager != nil && k.Repeat == 0 {
+			k.Repeat = alertmanagerRepeat
+		}
 		for _, ch := range r.Channels {
 			k.Channels = append(k.Channels, incident.Channel(ch))
 		}
