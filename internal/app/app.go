@@ -82,6 +82,7 @@ type App struct {
 	incidents   *incident.Service
 	receivers   map[string]incident.Receiver
 	counts      atomic.Pointer[incidentCounts]
+	saved       atomic.Pointer[time.Time] // the last counter snapshot, or the start
 	diskLow     bool // under diskSignal
 
 	edges  sync.Mutex
@@ -172,6 +173,7 @@ func (a *App) openCounters(ctx context.Context) error {
 		return err
 	}
 	a.counters = memory.New(memory.Options{MaxKeys: cfg.Counters.MaxKeys, Fingerprint: fingerprint})
+	a.saved.Store(new(time.Now()))
 	path := a.path("counters.snapshot")
 	stats, err := a.counters.LoadFile(path, a.o.Now().UnixMicro())
 	if err != nil {
@@ -189,6 +191,9 @@ func (a *App) openCounters(ctx context.Context) error {
 
 func (a *App) saveCounters() error {
 	_, err := a.counters.SaveFile(a.path("counters.snapshot"))
+	if err == nil {
+		a.saved.Store(new(time.Now()))
+	}
 	return err
 }
 
