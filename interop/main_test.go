@@ -1,5 +1,5 @@
 // Package interop_test holds Gantry against foreign implementations: Debian's
-// nginx, the versitygw S3 server, the Firebase SDK, OpenFeature's OFREP providers, an OpenAPI linter and
+// nginx, Prometheus and Alertmanager, the versitygw S3 server, the Firebase SDK, OpenFeature's OFREP providers, an OpenAPI linter and
 // Tessera's fsck.
 package interop_test
 
