@@ -2,110 +2,109 @@ package interop_test
 
 import (
 	"encoding/json"
-	"net"
+	"fmt"
 	"net/http"
-	"net/url"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"syscall"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
-	"avalo.app/gantry/internal/incident"
-	"avalo.app/gantry/internal/incident/incidenttest"
-	"avalo.app/gantry/internal/notify/alertmanager"
+	"avalo.app/gantry/internal/gantrytest"
 )
 
-// startAlertmanager runs Debian's Alertmanager and returns its URL.
-func startAlertmanager(t *testing.T) *url.URL {
+// startAlertmanager runs Debian's Alertmanager, which tells nobody.
+func startAlertmanager(t *testing.T) (address string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	_ = l.Close()
 	dir := t.TempDir()
-	conf := filepath.Join(dir, "alertmanager.yml")
-	if err := os.WriteFile(conf, []byte("route: {receiver: none}\nreceivers: [{name: none}]\n"), 0o600); err != nil {
+	config := filepath.Join(dir, "alertmanager.yml")
+	if err := os.WriteFile(config, []byte("route: {receiver: none}\nreceivers: [{name: none}]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("prometheus-alertmanager", "--config.file="+conf, "--storage.path="+dir, "--web.listen-address="+addr, "--cluster.listen-address=")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("Alertmanager is needed for this test (apt-get install prometheus-alertmanager): %v", err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	u := &url.URL{Scheme: "http", Host: addr}
-	for deadline := time.Now().Add(30 * time.Second); ; {
-		resp, err := http.Get(u.JoinPath("/-/ready").String())
-		if err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return u
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("Alertmanager does not start: %v", err)
-		}
-		<-time.After(50 * time.Millisecond)
-	}
+	address = freeAddress(t)
+	background(t, "http://"+address+"/-/ready", "prometheus-alertmanager", "--config.file="+config, "--storage.path="+filepath.Join(dir, "data"),
+		"--web.listen-address="+address, "--cluster.listen-address=")
+	return address
 }
 
-// firing returns the severities of the alerts that fire, by object.
-func firing(t *testing.T, u *url.URL) []string {
+type amAlert struct {
+	Labels, Annotations map[string]string
+	StartsAt, EndsAt    time.Time
+}
+
+// firing asks Alertmanager by its own tool for the alerts of an object that
+// fire.
+func firing(t *testing.T, address, object string) (out []amAlert) {
 	t.Helper()
-	resp, err := http.Get(u.JoinPath("/api/v2/alerts").String())
+	b, err := exec.Command("amtool", "--alertmanager.url=http://"+address, "--output=json", "alert", "query", "object="+object).Output()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("amtool: %v", err)
 	}
-	defer resp.Body.Close()
-	var as []struct {
-		Labels map[string]string
-		EndsAt time.Time
+	if err := json.Unmarshal(b, &out); err != nil {
+		t.Fatalf("%v: %s", err, b)
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&as); err != nil {
-		t.Fatal(err)
-	}
-	out := []string{}
-	for _, a := range as {
-		if a.EndsAt.After(time.Now()) {
-			out = append(out, a.Labels["object"]+" "+a.Labels["severity"])
-		}
-	}
-	slices.Sort(out)
 	return out
 }
 
-// TestAlertmanager: a real one shows what fires, at its severity, and no more.
+// TestAlertmanager: a real Alertmanager hears of a component that is down,
+// with labels to route by, and of its return; and of a test, which leaves
+// nothing.
 func TestAlertmanager(t *testing.T) {
-	u := startAlertmanager(t)
-	r := alertmanager.New(alertmanager.Options{URL: u})
-	deliver := func(a incident.Action, object string, c incident.Class, want ...string) {
-		t.Helper()
-		m := incidenttest.Sample(a)
-		m.Object, m.DedupKey, m.Class = object, object, c
-		m.OpenedAt = time.Now().Add(-time.Minute)
-		if _, err := r.Deliver(t.Context(), m); err != nil {
-			t.Fatal(err)
+	address := startAlertmanager(t)
+	var down atomic.Bool
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if down.Load() {
+			w.WriteHeader(http.StatusInternalServerError)
 		}
-		if d := cmp.Diff(append([]string{}, want...), firing(t, u)); d != "" {
-			t.Errorf("after %s of %s (-want +got): %s", a, object, d)
+	}))
+	defer app.Close()
+	p := gantrytest.Start(t, gantrytest.Options{Binary: binary, Config: fmt.Sprintf(`
+health:
+  components:
+    api: {critical: true, interval: 1s, failure_threshold: 1, success_threshold: 1, http: {url: %q}}
+incidents:
+  receivers:
+    alertmanager: {channels: [pager, chat], heartbeat: 10s, alertmanager: {url: "http://%s"}}
+`, app.URL, address)})
+	a := p.Do(t, "POST", "/v1/alerts/test", map[string]any{"receiver": "alertmanager"})
+	var tested struct {
+		Receivers []struct {
+			OK    bool
+			Steps []struct{ Action, Answer string }
 		}
 	}
-	deliver(incident.Trigger, "db", incident.P2, "db warning")
-	deliver(incident.Trigger, "web", incident.P1, "db warning", "web error")
-	deliver(incident.UpdateAlert, "db", incident.P0, "db critical", "web error")
-	deliver(incident.Acknowledge, "db", incident.P0, "db critical", "web error")
-	deliver(incident.Repeat, "db", incident.P0, "db critical", "web error")
-	deliver(incident.Resolve, "db", incident.P0, "web error")
-	deliver(incident.Resolve, "db", incident.P0, "web error") // again
-	deliver(incident.Resolve, "web", incident.P1)
+	a.Decode(t, &tested)
+	if len(tested.Receivers) != 1 || !tested.Receivers[0].OK || len(tested.Receivers[0].Steps) != 3 {
+		t.Errorf("test: %+v", tested)
+	}
+	if left := firing(t, address, "alertmanager"); len(left) != 0 {
+		t.Errorf("the test fires on: %+v", left)
+	}
+	down.Store(true)
+	got := awaitFiring(t, address, "api", 1)[0]
+	for label, want := range map[string]string{"alertname": "Gantry_component", "object": "api", "severity": "critical", "class": "P0"} {
+		if got.Labels[label] != want {
+			t.Errorf("label %s is %q, want %q", label, got.Labels[label], want)
+		}
+	}
+	if left := time.Until(got.EndsAt); left < time.Minute || got.Annotations["summary"] == "" {
+		t.Errorf("the alert lasts %v: %+v", left, got)
+	}
+	down.Store(false)
+	awaitFiring(t, address, "api", 0)
+}
+
+func awaitFiring(t *testing.T, address, object string, n int) []amAlert {
+	t.Helper()
+	var got []amAlert
+	for range 400 {
+		if got = firing(t, address, object); len(got) == n {
+			return got
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("%d alerts of %s fire, want %d: %+v", len(got), object, n, got)
+	return nil
 }

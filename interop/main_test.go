@@ -1,6 +1,6 @@
 // Package interop_test holds Gantry against foreign implementations: Debian's
-// nginx and Alertmanager, the versitygw S3 server, fake-gcs-server, Azurite,
-// the Firebase SDK, OpenFeature's OFREP providers, an OpenAPI linter and
+// nginx, Prometheus and Alertmanager, the versitygw S3 server,
+// fake-gcs-server, Azurite, the Firebase SDK, OpenFeature's OFREP providers, an OpenAPI linter and
 // Tessera's fsck.
 package interop_test
 

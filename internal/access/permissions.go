@@ -30,6 +30,10 @@ const (
 	ReadLaunchHistory Permission = "launch.history.read"
 	WriteLaunch       Permission = "launch.write"
 	ManageGuests      Permission = "guests.manage" // invites, allowlist, waitlist
+
+	ReadIncidents        Permission = "incidents.read"
+	AcknowledgeIncidents Permission = "incidents.acknowledge"
+	ManageIncidents      Permission = "incidents.manage" // resolve by hand, silence, test receivers
 )
 
 // Roles returns the roles that hold p, in rising order; nil for a
@@ -40,10 +44,11 @@ func Roles(p Permission) []Role {
 		return []Role{Public, App, Moderator, Admin}
 	case CheckLimits, UseIdempotency, UseSignups, UseMedia:
 		return []Role{App, Admin}
-	case ReadViolations, ReadPolicies, ReadOverrides, ReadMetrics, ReadLaunch, ReadRefusals:
+	case ReadViolations, ReadPolicies, ReadOverrides, ReadMetrics, ReadLaunch, ReadRefusals,
+		ReadIncidents, AcknowledgeIncidents:
 		return []Role{Moderator, Admin}
 	case WritePolicies, WriteOverrides, ManageKeys, ReadAudit, ReadConfig,
-		ReloadConfig, ReadDiagnostics, ReadLaunchHistory, WriteLaunch, ManageGuests:
+		ReloadConfig, ReadDiagnostics, ReadLaunchHistory, WriteLaunch, ManageGuests, ManageIncidents:
 		return []Role{Admin}
 	}
 	return nil

@@ -83,6 +83,8 @@ type App struct {
 	hostSignals *hostsignal.Service
 	incidents   *incident.Service
 	receivers   map[string]incident.Receiver
+	counts      atomic.Pointer[incidentCounts]
+	saved       atomic.Pointer[time.Time] // the last counter snapshot, or the start
 	diskLow     bool // under diskSignal
 
 	edges  sync.Mutex
@@ -173,6 +175,7 @@ func (a *App) openCounters(ctx context.Context) error {
 		return err
 	}
 	a.counters = memory.New(memory.Options{MaxKeys: cfg.Counters.MaxKeys, Fingerprint: fingerprint})
+	a.saved.Store(new(time.Now()))
 	path := a.path("counters.snapshot")
 	stats, err := a.counters.LoadFile(path, a.o.Now().UnixMicro())
 	if err != nil {
@@ -190,6 +193,9 @@ func (a *App) openCounters(ctx context.Context) error {
 
 func (a *App) saveCounters() error {
 	_, err := a.counters.SaveFile(a.path("counters.snapshot"))
+	if err == nil {
+		a.saved.Store(new(time.Now()))
+	}
 	return err
 }
 

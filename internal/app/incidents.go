@@ -42,13 +42,16 @@ func (a *App) openIncidents(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if a.receivers, err = receivers(a.config().Incidents.Receivers, a.o.Now); err != nil {
+	drivers, err := receivers(a.config().Incidents.Receivers, a.o.Now)
+	if err != nil {
 		return err
 	}
+	a.receivers = a.counted(drivers)
 	a.incidents, err = incident.New(incident.Options{Store: a.db, Node: a.node, Config: cfg, Now: a.o.Now})
 	if err != nil {
 		return fmt.Errorf("incidents: %w", err)
 	}
+	a.noteConfig()
 	a.onStop("signals", a.incidents.Flush)
 	return nil
 }
@@ -90,6 +93,9 @@ func receiver(c config.Receiver, now func() time.Time) (incident.Receiver, error
 	switch {
 	case c.PagerDuty != nil:
 		u, err := base(c.PagerDuty.URL, pagerduty.DefaultURL)
+		if strings.Trim(u.Path, "/") == "" {
+			u = u.JoinPath("/v2/enqueue") // a base URL, as the configuration wants it
+		}
 		return pagerduty.New(pagerduty.Options{URL: u, RoutingKey: c.PagerDuty.RoutingKey.Reveal(), Egress: out}), err
 	case c.Opsgenie != nil:
 		u, err := base(c.Opsgenie.URL, opsgenie.DefaultURL)
@@ -99,7 +105,7 @@ func receiver(c config.Receiver, now func() time.Time) (incident.Receiver, error
 		return slack.New(slack.Options{URL: u, Egress: out}), err
 	case c.Alertmanager != nil:
 		u, err := base(c.Alertmanager.URL, "")
-		return alertmanager.New(alertmanager.Options{URL: u, Lasts: alertLasts, Token: c.Alertmanager.Token.Reveal(), Egress: out, Now: now}), err
+		return alertmanager.New(alertmanager.Options{URL: u, Lasts: lasts(c), Token: c.Alertmanager.Token.Reveal(), Egress: out, Now: now}), err
 	case c.Email != nil:
 		return mailer(*c.Email, out, now)
 	case c.Webhook != nil:
@@ -127,6 +133,12 @@ func mailer(c config.EmailReceiver, out egress.Options, now func() time.Time) (i
 	return email.New(email.Options{Host: host, Port: port, Security: security, Username: c.Username, Password: c.Password.Reveal(), From: c.From, To: c.To, Egress: out, Now: now})
 }
 
+// lasts is how long an alert fires in Alertmanager without another message:
+// two may be lost.
+func lasts(c config.Receiver) time.Duration {
+	return max(alertLasts, 3*time.Duration(max(c.Repeat, c.Heartbeat)))
+}
+
 // base parses a URL, which may be a secret: it is not named in errors.
 func base(text, otherwise string) (*url.URL, error) {
 	if text == "" {
@@ -143,6 +155,7 @@ func base(text, otherwise string) (*url.URL, error) {
 // and sends on one, and pages without the store on every node.
 func (a *App) startIncidents(ctx context.Context) {
 	a.every(ctx, incidentFlush, "flush signals", a.incidents.Flush)
+	a.every(ctx, countEvery, "count incidents", a.countIncidents)
 	a.leased(ctx, "incidents", incidentLease, incidentEvaluate, func(ctx context.Context, h lease.Held) error {
 		return a.incidents.Evaluate(ctx, incident.Fence(h))
 	})

@@ -256,8 +256,8 @@ func TestPermissionsGolden(t *testing.T) {
 		"app, admin": "beginIdempotent callableCheckGlobalRateLimit callableCheckRateLimit checkRateLimit checkRateLimits completeIdempotent " +
 			"guardGet guardPost peekRateLimit refundRateLimit " +
 			"tusAppend tusCreate tusCreate tusDelete tusOffset tusOptions callableValidateMedia callableVerifyUpload deleteUpload getUpload inspectMedia mediaContent presignUpload uploadMedia validateMedia verifyUpload kratosAfter kratosBefore callableEligibility claimInvite confirmSignup joinWaitlist releaseSignup reserveSignup signupEligibility",
-		"moderator, admin": "listRefusals getLaunchSettings listLaunchPhases listSignups signupCounts signupDrift getPolicy listOffenders listOverrides listPolicies listViolations metrics",
-		"admin": "createKey createOverride deleteOverride getConfig listAuditEntries listKeys proveAuditEntry putPolicy reloadConfig " +
+		"moderator, admin": "acknowledgeIncident getIncident listConditions listIncidentRules listIncidents listReceivers listSilences listRefusals getLaunchSettings listLaunchPhases listSignups signupCounts signupDrift getPolicy listOffenders listOverrides listPolicies listViolations metrics",
+		"admin": "createSilence endSilence resolveIncident testAlerts createKey createOverride deleteOverride getConfig listAuditEntries listKeys proveAuditEntry putPolicy reloadConfig " +
 			"resetPolicy revokeKey " +
 			"addAllowlist approveLaunchOverride callableLaunchHistory callableSetLaunchMode createInvites endMaintenance inviteWaiting leaveWaitlist " +
 			"listAllowlist listInvites listLaunchHistory listLaunchOverrides listWaitlist putLaunchPhase putLaunchSettings removeAllowlist " +

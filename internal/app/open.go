@@ -98,7 +98,8 @@ func (a *App) openHTTP(context.Context) error {
 	a.collectors()
 	api := httpapi.New(httpapi.Deps{
 		Limits: a.limits, Access: a.access, Idempotency: a.idem, Audit: a.db, AuditLog: httpapi.NewAuditLog(a.db),
-		Launch: a.control, Signups: a.signups, Guests: a.guests, Media: a.media, Tus: a.tus, IPCountry: a.ipCountry(), Hooks: hooks,
+		Launch: a.control, Signups: a.signups, Guests: a.guests, Media: a.media, Tus: a.tus,
+		Incidents: a.incidents, Receivers: a.listReceivers, TestAlerts: a.testAlerts, IPCountry: a.ipCountry(), Hooks: hooks,
 		Metrics: a.registry, Log: a.o.Log, Now: a.o.Now, Version: a.o.Version,
 		StoreErr: a.lastStoreErr, Failing: a.failing.Load, Reload: a.Reload,
 		Config:  func() string { return config.Print(*a.config()) },
@@ -129,6 +130,8 @@ func (a *App) collectors() {
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	gauge("gantry_counters_keys", "Counters in memory.", func() float64 { return float64(a.counters.Stats().Keys) })
 	gauge("gantry_counters_bytes", "Memory of the counters, in bytes.", func() float64 { return float64(a.counters.Stats().Bytes) })
+	gauge("gantry_counters_snapshot_age_seconds", "Time since the counters were saved last, or since the start, in seconds.",
+		func() float64 { return time.Since(*a.saved.Load()).Seconds() })
 	counter("gantry_counters_overflow_total", "Decisions on a shared counter because the table was full of live ones.",
 		func() float64 { return float64(a.counters.Stats().OverflowHits) })
 	counter("gantry_ratelimit_violations_dropped_total", "Refusals that were not recorded because too many waited for the store.",

@@ -46,6 +46,9 @@ type root struct {
 	Allowlist   allowlistCmd   `cmd:"" help:"Name who may sign up in INTERNAL_TEST."`
 	Waitlist    waitlistCmd    `cmd:"" help:"See who waits, and invite them."`
 	Media       mediaCmd       `cmd:"" help:"Judge and sanitise media files; see what may be uploaded and what was refused."`
+	Incidents   incidentsCmd   `cmd:"" help:"See what fails and who was told; acknowledge and resolve."`
+	Silence     silenceCmd     `cmd:"" help:"Keep incidents from being sent for a while."`
+	Alerts      alertsCmd      `cmd:"" help:"See whom each rule tells, and test the receivers."`
 	Maintenance maintenanceCmd `cmd:"" help:"Close signups for a while."`
 	Key         keyCmd         `cmd:"" help:"Create, list and revoke API keys, directly in the store."`
 	Audit       auditCmd       `cmd:"" help:"Verify the audit log, from the store or as an outsider."`

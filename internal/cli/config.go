@@ -28,11 +28,13 @@ type configCheckCmd struct{}
 
 // Run implements the command.
 func (configCheckCmd) Run(e *env) error {
-	_, err := loadConfig(e)
+	cfg, err := loadConfig(e)
 	if e.json {
 		out := map[string]any{"ok": err == nil}
 		if err != nil {
 			out["problems"] = problemTexts(err)
+		} else {
+			out["notes"] = noteTexts(cfg)
 		}
 		if err := printJSON(e.stdio.Out, out); err != nil {
 			return err
@@ -41,6 +43,9 @@ func (configCheckCmd) Run(e *env) error {
 		fmt.Fprintln(e.stdio.Out, err)
 	} else {
 		fmt.Fprintln(e.stdio.Out, "The configuration is valid.")
+		for _, text := range noteTexts(cfg) {
+			fmt.Fprintln(e.stdio.Out, "Note:", text)
+		}
 	}
 	if err != nil {
 		return errNo
@@ -74,6 +79,15 @@ type configSchemaCmd struct{}
 func (configSchemaCmd) Run(e *env) error {
 	_, err := e.stdio.Out.Write(config.Schema())
 	return err
+}
+
+// noteTexts lists what is valid and yet not as it should be.
+func noteTexts(cfg config.Config) []string {
+	out := []string{}
+	for _, n := range cfg.Notes() {
+		out = append(out, n.Text)
+	}
+	return out
 }
 
 // problemTexts lists what is wrong, one text a problem.

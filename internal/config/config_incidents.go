@@ -77,8 +77,8 @@ type Receiver struct {
 	// 0 is told first, such as the ops team; 1, 2, … (tech lead, CTO) only when
 	// nobody acknowledged in time.
 	Level int `yaml:"level" range:"0..9" example:"1"`
-	// How often what still fails is told again. 0: never, but every 5m to an
-	// Alertmanager, which forgets.
+	// How often what still fails is told again. 0: never, and of Alertmanager,
+	// which forgets, every 3 minutes.
 	Repeat Duration `yaml:"repeat" range:"0s..24h" example:"1h"`
 	// How often a heartbeat goes out, for a dead-man's switch: who misses it
 	// knows that alerts do not get through. 0: never.

@@ -10,6 +10,10 @@ import (
 	"avalo.app/gantry/internal/incident"
 )
 
+// alertmanagerRepeat is how often Alertmanager is told again unless
+// configured: it forgets what nobody repeats.
+const alertmanagerRepeat = 3 * time.Minute
+
 // Routing is who hears of incidents, in the words of package incident. The
 // caller names the installation.
 func (c Config) Routing() (incident.Config, error) {
@@ -44,10 +48,6 @@ func (c Config) Routing() (incident.Config, error) {
 	}
 	return out, c.Incidents.BusinessHours.apply(&out)
 }
-
-// alertmanagerRepeat is how often an alert is told again to an Alertmanager,
-// which forgets what nobody repeats.
-const alertmanagerRepeat = 5 * time.Minute
 
 func durations(ds []Duration) (out []time.Duration) {
 	for _, d := range ds {

@@ -42,6 +42,7 @@ func (s *Server) openAPIConfig() huma.Config {
 		{"Guests", "Invites, allowlist and waitlist."},
 		{"Hooks", "Calls of authentication providers around a signup."},
 		{"Media", "Uploads: judged by their bytes, sanitised, stored once."},
+		{"Incidents", "What fails, who was told and what they said; acknowledge, resolve, silence, and test the receivers."},
 		{"Access", "API keys."},
 		{"Audit", "The tamper-evident log."},
 		{"Operation", "Health, metrics, configuration and documentation."},

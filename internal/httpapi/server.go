@@ -14,8 +14,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/tus/tusd/v2/pkg/handler"
 
+	"avalo.app/gantry/api"
 	"avalo.app/gantry/internal/access"
 	"avalo.app/gantry/internal/idempotency"
+	"avalo.app/gantry/internal/incident"
 	"avalo.app/gantry/internal/launch"
 	"avalo.app/gantry/internal/media"
 	"avalo.app/gantry/internal/ratelimit"
@@ -30,6 +32,7 @@ type Deps struct {
 	Signups     *launch.Signups
 	Guests      *launch.Guests
 	Media       *media.Service
+	Incidents   *incident.Service
 	Tus         TusFiles
 	Audit       AuditReader
 	AuditLog    http.Handler // serves /audit/log/
@@ -48,6 +51,12 @@ type Deps struct {
 	Reload func(ctx context.Context, actor string) (ReloadReport, error)
 	// Config returns the configuration in force as YAML, secrets redacted.
 	Config func() string
+
+	// Receivers are the configured receivers, by name.
+	Receivers func() []api.AlertReceiver
+	// TestAlerts sends a test message through one receiver, or with "" through
+	// all, and returns what each said.
+	TestAlerts func(ctx context.Context, r api.AlertTestRequest, by string) ([]api.AlertTest, error)
 
 	// IPCountry returns the country of an address, "" if unknown. nil: no
 	// database is configured.

@@ -30,6 +30,7 @@ type Service struct {
 	o        Options
 	buffer   *Buffer
 	routing  atomic.Pointer[Routing]
+	dropped  atomic.Int64
 	flushing sync.Mutex // one flush at a time, so that an older level never replaces a newer one
 }
 
@@ -82,10 +83,15 @@ func (s *Service) Flush(ctx context.Context) error {
 	}
 	s.buffer.done(w)
 	if w.dropped > 0 {
+		s.dropped.Add(w.dropped)
 		return fault.New(fault.Internal, "incident.Flush", "%d facts were dropped: more than %d rules and objects changed between two writes; look for a source that reports an object for every request", w.dropped, maxLevels)
 	}
 	return nil
 }
+
+// Dropped counts the facts that were dropped since the start, as far as they
+// were reported by Flush.
+func (s *Service) Dropped() int64 { return s.dropped.Load() }
 
 // Evaluate opens, raises, reopens, escalates and resolves incidents, and puts
 // what is due into the outbox. Call it every second or so, on the one node
