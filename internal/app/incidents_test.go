@@ -6,14 +6,19 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"avalo.app/gantry/api"
 	"avalo.app/gantry/internal/config"
+	"avalo.app/gantry/internal/incident"
 )
 
 // place is somewhere messages go to. It answers as a test wants, and repeats
@@ -309,5 +314,46 @@ func TestRulesSayWhoIsTold(t *testing.T) {
 		if got[rule] != want {
 			t.Errorf("%s: %s, want %s", rule, got[rule], want)
 		}
+	}
+}
+
+// TestIncidentsDocument: the rule table of the document is that of the
+// program, and its configuration is valid and tells somebody of every rule.
+func TestIncidentsDocument(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../docs/INCIDENTS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := string(b)
+	var rows []string
+	_, rest, _ := strings.Cut(doc, "<!-- test:rules -->")
+	rest, _, _ = strings.Cut(rest, "\n\n")
+	for line := range strings.Lines(rest) {
+		if cells := strings.Split(line, " | "); len(cells) == 5 {
+			rows = append(rows, strings.Join(cells[:4], " | "))
+		}
+	}
+	want := []string{"| rule | class | after | channels"}
+	for _, r := range incident.Rules() {
+		want = append(want, fmt.Sprintf("| %s | %s | %s | %s", r.Name, r.Class, r.After, strings.Trim(strings.ReplaceAll(fmt.Sprint(r.Channels), " ", ", "), "[]")))
+	}
+	if d := cmp.Diff(want, rows); d != "" {
+		t.Error(d)
+	}
+	_, example, _ := strings.Cut(doc, "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	path := filepath.Join(t.TempDir(), "gantry.yaml")
+	if err := os.WriteFile(path, []byte(example), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(path, func(name string) (string, bool) {
+		return "https://example.com/" + name, strings.ToUpper(name) == name && name != "" && !strings.HasPrefix(name, "GANTRY")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if notes := cfg.Notes(); len(notes) != 0 {
+		t.Errorf("the example is not as it should be: %+v", notes)
 	}
 }
