@@ -1,9 +1,11 @@
 package app_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"avalo.app/gantry/api"
+	"avalo.app/gantry/internal/app"
 	"avalo.app/gantry/internal/config"
 	"avalo.app/gantry/internal/incident"
 )
@@ -355,5 +358,51 @@ func TestIncidentsDocument(t *testing.T) {
 	}
 	if notes := cfg.Notes(); len(notes) != 0 {
 		t.Errorf("the example is not as it should be: %+v", notes)
+	}
+}
+
+// TestOldCountsAreNotShown: a node that has not read incidents lately shows
+// none, rather than that there are none.
+func TestOldCountsAreNotShown(t *testing.T) {
+	t.Parallel()
+	cfg := config.Default()
+	cfg.DataDir, cfg.Server.Listen = t.TempDir(), "127.0.0.1:0"
+	a, err := app.New(t.Context(), cfg, app.Options{Version: "test", Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.Stop(context.Background()); err != nil { // the test's context is over
+			t.Error(err)
+		}
+	})
+	series := func() (incidents, age int) {
+		t.Helper()
+		families, err := a.Registry().Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			switch f.GetName() {
+			case "gantry_incidents":
+				incidents = len(f.GetMetric())
+			case "gantry_incident_counts_age_seconds":
+				age = len(f.GetMetric())
+			}
+		}
+		return incidents, age
+	}
+	if n, age := series(); n != 0 || age != 0 {
+		t.Errorf("before the first count: %d series, %d of age", n, age)
+	}
+	if err := a.CountIncidents(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n, age := series(); n != 8 || age != 1 { // four classes, open or acknowledged
+		t.Errorf("after a count: %d series, %d of age", n, age)
+	}
+	a.AgeCounts(31 * time.Second)
+	if n, age := series(); n != 0 || age != 1 {
+		t.Errorf("of an old count: %d series, %d of age", n, age)
 	}
 }
