@@ -24,3 +24,6 @@ func (a *App) AgeCounts(by time.Duration) {
 
 // Registry has the metrics.
 func (a *App) Registry() *prometheus.Registry { return a.registry }
+
+// Lasts is lasts.
+var Lasts = lasts

@@ -406,3 +406,16 @@ func TestOldCountsAreNotShown(t *testing.T) {
 		t.Errorf("of an old count: %d series, %d of age", n, age)
 	}
 }
+
+// TestAlertsOutlastTheirRepeats: two repeats may be lost before an alert ends
+// in Alertmanager.
+func TestAlertsOutlastTheirRepeats(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ repeat, heartbeat, want time.Duration }{
+		{0, 0, 10 * time.Minute}, {time.Minute, 0, 10 * time.Minute}, {time.Hour, 0, 3 * time.Hour}, {time.Minute, 2 * time.Hour, 6 * time.Hour},
+	} {
+		if got := app.Lasts(config.Receiver{Repeat: config.Duration(tt.repeat), Heartbeat: config.Duration(tt.heartbeat)}); got != tt.want {
+			t.Errorf("repeat %v, heartbeat %v: %v, want %v", tt.repeat, tt.heartbeat, got, tt.want)
+		}
+	}
+}
