@@ -279,6 +279,10 @@ func TestAlertTest(t *testing.T) {
 	if n := len(broken.messages()); n != 2 {
 		t.Errorf("a refused trigger is followed by its resolve all the same: %d messages", n)
 	}
+	s.want(t, 200, "POST", "/v1/alerts/test", `{"receiver":"oncall"}`)
+	if ms = oncall.messages(); len(ms) != 4 || ms[2].Payload.Severity != "info" || ms[2].Dedup == ms[0].Dedup {
+		t.Errorf("a test that names no class wakes nobody, and is another one: %+v", ms)
+	}
 	s.want(t, 404, "POST", "/v1/alerts/test", `{"receiver":"nobody"}`)
 	s.want(t, 400, "POST", "/v1/alerts/test", `{"class":"P9"}`)
 	again := read[struct{ Receivers []api.AlertReceiver }](t, s, "/v1/alerts/receivers").Receivers
@@ -298,7 +302,7 @@ func TestRulesSayWhoIsTold(t *testing.T) {
 		ping := func(channels []string, level int) config.Receiver {
 			return config.Receiver{Channels: channels, Level: level, Webhook: &config.WebhookReceiver{URL: "http://127.0.0.1:9", Secrets: config.NewSecret("whsec_" + hookKey)}}
 		}
-		c.Incidents.Receivers = map[string]config.Receiver{"ops": ping([]string{"pager"}, 0), "cto": ping([]string{"pager"}, 2)}
+		c.Incidents.Receivers = map[string]config.Receiver{"ops": ping([]string{"pager"}, 0), "lead": ping([]string{"pager"}, 1), "cto": ping([]string{"pager"}, 2)}
 		c.Incidents.Delay.P1 = config.Duration(2 * time.Minute)
 		c.Incidents.Rules = map[string]config.RuleOverride{"job_failed": {Class: "P1"}}
 	})
@@ -311,7 +315,7 @@ func TestRulesSayWhoIsTold(t *testing.T) {
 		got[r.Name] = text
 	}
 	for rule, want := range map[string]string{
-		"component_down": "P0 false false ops/0s cto/20m0s", "error_rate": "P1 false false ops/2m0s cto/1h2m0s", "job_failed": "P1 true true ops/2m0s",
+		"component_down": "P0 false false ops/0s lead/10m0s cto/20m0s", "error_rate": "P1 false false ops/2m0s lead/32m0s cto/1h2m0s", "job_failed": "P1 true true ops/2m0s",
 		"freshness_stale": "P2 false true ops/0s", "config_minor": "P3 false true ops/next business morning",
 	} {
 		if got[rule] != want {
