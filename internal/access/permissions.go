@@ -30,6 +30,11 @@ const (
 	ReadLaunchHistory Permission = "launch.history.read"
 	WriteLaunch       Permission = "launch.write"
 	ManageGuests      Permission = "guests.manage" // invites, allowlist, waitlist
+
+	ReadHealth     Permission = "health.read"
+	WriteHealth    Permission = "health.write" // maintenance windows
+	SendHeartbeats Permission = "heartbeats.send"
+	SendSignals    Permission = "signals.send"
 )
 
 // Roles returns the roles that hold p, in rising order; nil for a
@@ -38,12 +43,12 @@ func Roles(p Permission) []Role {
 	switch p {
 	case ReadPublic:
 		return []Role{Public, App, Moderator, Admin}
-	case CheckLimits, UseIdempotency, UseSignups, UseMedia:
+	case CheckLimits, UseIdempotency, UseSignups, UseMedia, SendHeartbeats, SendSignals:
 		return []Role{App, Admin}
-	case ReadViolations, ReadPolicies, ReadOverrides, ReadMetrics, ReadLaunch, ReadRefusals:
+	case ReadViolations, ReadPolicies, ReadOverrides, ReadMetrics, ReadLaunch, ReadRefusals, ReadHealth:
 		return []Role{Moderator, Admin}
 	case WritePolicies, WriteOverrides, ManageKeys, ReadAudit, ReadConfig,
-		ReloadConfig, ReadDiagnostics, ReadLaunchHistory, WriteLaunch, ManageGuests:
+		ReloadConfig, ReadDiagnostics, ReadLaunchHistory, WriteLaunch, ManageGuests, WriteHealth:
 		return []Role{Admin}
 	}
 	return nil

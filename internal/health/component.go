@@ -41,6 +41,9 @@ type Component struct {
 	SuccessThreshold int
 	Published        bool // its name and status are public
 	PerNode          bool // every node measures its own
+	// Own marks what Gantry measures of itself: it is no part of the app, and
+	// while it is UNKNOWN the overall word is about the app alone.
+	Own bool
 }
 
 func (c Component) withDefaults() Component {
