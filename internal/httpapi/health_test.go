@@ -319,7 +319,7 @@ func TestStatusPage(t *testing.T) {
 	w.is(t, "storefront", health.Degraded, "slow")
 	got := w.public("/status")
 	page, policy := got.Body.String(), got.Header().Get("Content-Security-Policy")
-	for _, want := range []string{"The service is impaired", "Degraded", "storefront", "<b>75.00 %</b> up", "measured on 1 of 90 days", `role="status"`, `lang="en"`} {
+	for _, want := range []string{"The service is impaired", "Degraded", "storefront", "<b>75.00 %</b> up", "Measured on 1 of 90 days", `role="status"`, `lang="en"`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}

@@ -36,11 +36,11 @@ func (p *statusPart) history(days map[string]health.Day, now time.Time) {
 		p.Bars = append(p.Bars, bar(i, at, d, share, ok))
 	}
 	if measured == 0 {
-		p.Summary = "not measured yet"
+		p.Summary = "Not measured yet"
 		return
 	}
 	p.Uptime = percent(up, all)
-	p.Summary = fmt.Sprintf("measured on %d of %d days", measured, health.UptimeDays)
+	p.Summary = fmt.Sprintf("Measured on %d of %d days", measured, health.UptimeDays)
 	if worst < 1 {
 		p.Summary += fmt.Sprintf("; the worst was %s with %s", worstDay.Format("2 January"), share(worst))
 	}
