@@ -325,7 +325,7 @@ func TestStatusPage(t *testing.T) {
 		}
 	}
 	for _, tag := range []string{"style", "script"} {
-		m := regexp.MustCompile(`(?s)<` + tag + `>(.*?)</` + tag + `>`).FindAllStringSubmatch(page, -1)
+		m := regexp.MustCompile(`(?s)<`+tag+`>(.*?)</`+tag+`>`).FindAllStringSubmatch(page, -1)
 		if len(m) != 1 {
 			t.Fatalf("%d %s elements", len(m), tag)
 		}
@@ -396,7 +396,9 @@ func TestLegacyHealth(t *testing.T) {
 func TestHealthWhileTheStoreIsAway(t *testing.T) {
 	w := watch(t, []health.Component{{Name: "db", Kind: "tcp"}}, func(d *httpapi.Deps) {
 		d.StoreErr = func() error { return errSecret }
-		d.RateLimitStatus = func(context.Context) (httpapi.RateLimitStatus, error) { return httpapi.RateLimitStatus{ActiveWindows: 3}, errSecret }
+		d.RateLimitStatus = func(context.Context) (httpapi.RateLimitStatus, error) {
+			return httpapi.RateLimitStatus{ActiveWindows: 3}, errSecret
+		}
 	})
 	w.is(t, "db", health.Healthy, "fine")
 	if err := w.db.Close(); err != nil {
