@@ -42,7 +42,7 @@ func severities(t *testing.T, u *url.URL) []string {
 
 // TestAlertmanagerReceiver: a real one shows what fires, at its severity, and no more.
 func TestAlertmanagerReceiver(t *testing.T) {
-	u := &url.URL{Scheme: "http", Host: startAlertmanager(t)}
+	u := &url.URL{Scheme: "http", Host: runAlertmanager(t)}
 	r := alertmanager.New(alertmanager.Options{URL: u})
 	deliver := func(a incident.Action, object string, c incident.Class, want ...string) {
 		t.Helper()
