@@ -19,6 +19,7 @@ import (
 // answers is killed with kill -9 at random instants while components go down
 // and come back. The receiver hears of each, and in order.
 func TestAlertsSurviveKills(t *testing.T) {
+	t.Parallel() // what it waits for is mostly timers
 	t.Run("sqlite", func(t *testing.T) { alertKills(t, "") })
 	if os.Getenv("GANTRY_ACCEPT") != "" {
 		t.Run("postgres", func(t *testing.T) { alertKills(t, postgresConfig(t, storetest.Postgres(t))) })
