@@ -64,7 +64,13 @@ func (r *Runner) hold(ctx context.Context, h Held, ttl time.Duration, until time
 		cancel(r.renew(held, h, ttl, until))
 	}()
 	for {
-		if err := fn(held, h); held.Err() == nil {
+		err := fn(held, h)
+		// A node that was paused may learn of its loss by a refused write before it
+		// does by a renewal: then nothing failed, the fence held.
+		if err != nil && held.Err() == nil && r.lost(held, h, ttl) {
+			cancel(errLost)
+		}
+		if held.Err() == nil {
 			r.Report(err)
 		}
 		if !wait(held, every) {
@@ -101,6 +107,15 @@ func (r *Runner) renew(ctx context.Context, h Held, ttl time.Duration, until tim
 		}
 	}
 	return ctx.Err()
+}
+
+// lost asks whether the lease is another's by now. While the store does not
+// say, it is not.
+func (r *Runner) lost(ctx context.Context, h Held, ttl time.Duration) bool {
+	once, cancel := context.WithTimeout(ctx, ttl/3)
+	defer cancel()
+	ok, err := r.Store.RenewLease(once, h, ttl)
+	return err == nil && !ok
 }
 
 // wait reports whether d passed before ctx ended.

@@ -250,6 +250,42 @@ func TestReports(t *testing.T) {
 	})
 }
 
+// TestRefusedByTheFence: a write that the fence refuses, since another node took
+// over, is no failure of the work, also when it comes before the renewal.
+func TestRefusedByTheFence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s table
+		var got []error
+		ctx, cancel := context.WithCancel(t.Context())
+		r := &lease.Runner{Store: &s, Holder: "a", Log: slog.New(slog.DiscardHandler), Report: func(err error) { got = append(got, err) }}
+		var done sync.WaitGroup
+		turns := 0
+		done.Go(func() {
+			_ = r.Run(ctx, "work", ttl, every, func(context.Context, lease.Held) error {
+				if turns++; turns > 1 {
+					return nil
+				}
+				s.mu.Lock()
+				s.token++ // taken over, until this ttl ends
+				s.mu.Unlock()
+				return errors.New("the lease was lost")
+			})
+		})
+		time.Sleep(ttl + ttl/2)
+		synctest.Wait()
+		cancel()
+		done.Wait()
+		if turns != 2 {
+			t.Errorf("%d turns, want a second when the other's lease ended", turns)
+		}
+		for _, err := range got {
+			if err != nil {
+				t.Errorf("reported: %v", err)
+			}
+		}
+	})
+}
+
 func TestReleaseFailureEndsTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := table{fail: failing("release", false)}
