@@ -32,6 +32,16 @@ func (a *App) startSignals(ctx context.Context) {
 	})
 }
 
+// raised returns what fails, by the last word of any node.
+func (a *App) raised(ctx context.Context) ([]signal.Fact, error) {
+	cs, err := a.incidents.Conditions(ctx)
+	out := make([]signal.Fact, len(cs))
+	for i, c := range cs {
+		out[i] = signal.Fact{Rule: c.Rule, Object: c.Object, Failing: true, Value: c.Value}
+	}
+	return out, err
+}
+
 // diskSignal reports a disk that is low. It clears a little above the limit:
 // one that stays about it is one cause.
 func (a *App) diskSignal(context.Context) error {
