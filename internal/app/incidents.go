@@ -64,13 +64,6 @@ func (a *App) incidentConfig() (incident.Config, error) {
 		return in, err
 	}
 	in.Installation = c.Audit.Origin
-	in.LocalComponents = append(in.LocalComponents, selfComponent)
-	for name, k := range c.Health.Components {
-		if k.PerNode {
-			in.LocalComponents = append(in.LocalComponents, name)
-		}
-	}
-	slices.Sort(in.LocalComponents)
 	return in, nil
 }
 

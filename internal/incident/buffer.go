@@ -117,7 +117,7 @@ func (b *Buffer) take() batch {
 	out := batch{gens: map[levelKey]int64{}, at: b.now(), dropped: b.dropped}
 	for k, l := range b.levels {
 		reporter := ""
-		local := b.table.Local(k.rule, k.object)
+		local := b.table.Rule(k.rule).Local
 		if local {
 			reporter = b.node
 		}

@@ -84,22 +84,17 @@ type Override struct {
 // Table is the rules in force. It does not change.
 type Table struct {
 	rules map[string]Rule
-	local map[string]bool // components that every node probes
 }
 
-// NewTable returns the table with the overrides by rule name. localComponents
-// are the components that every node probes for itself. An override of an
-// unknown rule, or with an unknown class or channel, is INVALID_ARGUMENT.
-func NewTable(overrides map[string]Override, localComponents []string) (*Table, error) {
-	t := &Table{rules: map[string]Rule{}, local: map[string]bool{}}
+// NewTable returns the table with the overrides by rule name. An override of
+// an unknown rule, or with an unknown class or channel, is INVALID_ARGUMENT.
+func NewTable(overrides map[string]Override) (*Table, error) {
+	t := &Table{rules: map[string]Rule{}}
 	for _, r := range Rules() {
 		if r.Group == "" {
 			r.Group = r.Name
 		}
 		t.rules[r.Name] = r
-	}
-	for _, c := range localComponents {
-		t.local[c] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(overrides)) {
 		o := overrides[name]
@@ -139,13 +134,6 @@ func (t *Table) Rule(name string) Rule {
 func (t *Table) Known(name string) bool {
 	_, ok := t.rules[name]
 	return ok
-}
-
-// Local reports whether facts of the rule about the object speak for the node
-// that reports them only.
-func (t *Table) Local(rule, object string) bool {
-	r := t.Rule(rule)
-	return r.Local || r.Group == "component" && t.local[object]
 }
 
 // CauseOf returns the cause that a failing rule and object belong to.

@@ -45,7 +45,7 @@ func TestRules(t *testing.T) {
 		"readiness_warn":       "P3 readiness_warn chat,email",
 		"config_minor":         "P3 config_minor chat,email",
 	}
-	table, err := incident.NewTable(nil, nil)
+	table, err := incident.NewTable(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestOverrides(t *testing.T) {
 // TestUnknownRule: a rule without a row is refused in the configuration, and
 // recorded all the same when a fact names it.
 func TestUnknownRule(t *testing.T) {
-	if _, err := incident.NewTable(map[string]incident.Override{"no_such": {Class: incident.P0}}, nil); fault.CodeOf(err) != fault.InvalidArgument || !strings.Contains(err.Error(), "disk_low") {
+	if _, err := incident.NewTable(map[string]incident.Override{"no_such": {Class: incident.P0}}); fault.CodeOf(err) != fault.InvalidArgument || !strings.Contains(err.Error(), "disk_low") {
 		t.Errorf("an override of no rule: %v", err)
 	}
 	w := incidenttest.NewWorld(t, incidenttest.OnMemory(), incidenttest.Config(), "a", nil)
