@@ -20,6 +20,7 @@ func TestRules(t *testing.T) {
 		"payment_failed":       "P0 payment_failed pager,chat,email",
 		"integrity_failed":     "P0 integrity_failed pager,chat,email",
 		"audit_unverified":     "P0 audit_unverified pager,chat,email",
+		"audit_contradicted":   "P0 audit_contradicted pager,chat,email",
 		"security_event":       "P0 security_event pager,chat,email",
 		"store_down":           "P0 store_down pager,chat,email",
 		"health_degraded":      "P1 component pager,chat",
