@@ -12,25 +12,33 @@ import (
 	"time"
 
 	"avalo.app/gantry/internal/audit"
+	"avalo.app/gantry/internal/incident"
+	"avalo.app/gantry/internal/launch"
 	"avalo.app/gantry/internal/lease"
 	"avalo.app/gantry/internal/signal"
 )
 
 // The pace of what Gantry says of itself.
 const (
-	diskEvery       = 30 * time.Second
-	violationsEvery = 10 * time.Second
-	auditEvery      = 24 * time.Hour
-	auditAgain      = time.Hour        // while it does not verify
-	auditLook       = 10 * time.Second // whether it is time
+	diskEvery  = 30 * time.Second
+	ownEvery   = 10 * time.Second
+	auditEvery = 24 * time.Hour
+	auditAgain = time.Hour        // while it does not verify
+	auditLook  = 10 * time.Second // whether it is time
 )
 
 // startSignals watches what has no component: violations and failed
-// authentications by the hour, this node's disk, and daily the audit log.
+// authentications by the hour, receivers and signups, this node's disk, and
+// daily the audit log.
 func (a *App) startSignals(ctx context.Context) {
 	a.atOnce(ctx, diskEvery, "look at the disk", a.diskSignal)
-	a.leased(ctx, "violations by the hour", healthLease, violationsEvery, func(ctx context.Context, _ lease.Held) error {
-		return a.violationSignals(ctx)
+	a.leased(ctx, "own signals", healthLease, ownEvery, func(ctx context.Context, _ lease.Held) error {
+		raised, err := a.raised(ctx)
+		if err != nil {
+			return err
+		}
+		a.receiverSignals(raised)
+		return errors.Join(a.violationSignals(ctx, raised), a.unbackedSignals(ctx, raised))
 	})
 	a.leased(ctx, "verify the audit log", healthLease, auditLook, func(ctx context.Context, _ lease.Held) error {
 		return a.auditSignal(ctx)
@@ -72,12 +80,8 @@ func (a *App) diskSignal(context.Context) error {
 const calm = 0.8
 
 // violationSignals counts the refusals of the last hour.
-func (a *App) violationSignals(ctx context.Context) error {
+func (a *App) violationSignals(ctx context.Context, raised []signal.Fact) error {
 	refused, unauthenticated, err := a.db.CountViolations(ctx, a.o.Now().Add(-time.Hour))
-	if err != nil {
-		return err
-	}
-	raised, err := a.raised(ctx)
 	if err != nil {
 		return err
 	}
@@ -95,6 +99,45 @@ func (a *App) violationSignals(ctx context.Context) error {
 			limit *= calm
 		}
 		a.signal(signal.Fact{Rule: c.rule, Object: "all", Failing: float64(c.n) > limit, Value: fmt.Sprintf(c.text, c.n, c.limit)})
+	}
+	return nil
+}
+
+// receiverSignals ends what is said of receivers that are gone: nothing is
+// sent to them that could show that they accept.
+func (a *App) receiverSignals(raised []signal.Fact) {
+	for _, f := range raised {
+		if _, ok := a.receivers[f.Object]; f.Rule == incident.ReceiverFailing && !ok {
+			a.signal(signal.Fact{Rule: f.Rule, Object: f.Object, Value: "no longer configured"})
+		}
+	}
+}
+
+// unbackedMost bounds the accounts that are looked at.
+const unbackedMost = 1000
+
+// unbackedSignals holds the facts about accounts without a slot to the list of
+// them: a node may have died between the signup and its fact.
+func (a *App) unbackedSignals(ctx context.Context, raised []signal.Fact) error {
+	const rule = "signup_unbacked"
+	list, err := a.db.Signups(ctx, launch.SignupFilter{State: launch.Unbacked, Limit: unbackedMost})
+	if err != nil {
+		return err
+	}
+	told := map[string]bool{}
+	for _, f := range raised {
+		told[f.Object] = told[f.Object] || f.Rule == rule
+	}
+	for _, r := range list {
+		if !told[r.ID] {
+			a.signal(signal.Fact{Rule: rule, Object: r.ID, Failing: true, Value: r.Day})
+		}
+		delete(told, r.ID)
+	}
+	for id, ours := range told {
+		if ours && len(list) < unbackedMost {
+			a.signal(signal.Fact{Rule: rule, Object: id, Value: "it has a slot, or is gone"})
+		}
 	}
 	return nil
 }
