@@ -28,15 +28,11 @@ func (c *Client) IdempotencyComplete(ctx context.Context, r api.IdempotencyCompl
 	return err
 }
 
-// Health is the public word on a Gantry.
-type Health struct {
-	Status  string `json:"status"`  // pass, warn or fail
-	Health  string `json:"health"`  // HEALTHY, DEGRADED or DOWN
-	Version string `json:"version"` // of Gantry
-}
+// Health is the public word.
+type Health = api.PublicHealth
 
-// Health asks how Gantry is. DOWN is an answer, not an error. It needs no
-// key.
+// Health asks for the public word on the app and on Gantry itself. DOWN is an
+// answer, not an error. It needs no key.
 func (c *Client) Health(ctx context.Context) (Health, error) {
 	var out Health
 	_, err := c.do(ctx, call{method: http.MethodGet, path: "/healthz", out: &out, repeats: safe, accept: http.StatusServiceUnavailable})

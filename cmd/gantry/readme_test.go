@@ -90,6 +90,9 @@ func TestReadme(t *testing.T) {
 	printed(t.TempDir(), docBlock(t, "docs/LAUNCH.md", "launch"), "allowed", `"state":"open"`, "first hundred testers")
 	printed(t.TempDir(), docBlock(t, "docs/LAUNCH.md", "phases"), "CH GB", "5000", "Europe/Warsaw", "KP")
 	printed(t.TempDir(), docBlock(t, "docs/LAUNCH.md", "guests"), "Added 1", "Nobody waits", "In maintenance until")
+	printed(t.TempDir(), docBlock(t, "docs/HEALTH.md", "health"), `"health":"HEALTHY"`, "NOT_CONFIGURED", `"fresh": true`, "UPTIME")
+	printed(t.TempDir(), docBlock(t, "docs/HEALTH.md", "signals"), "Reported 10 requests")
+	printed(t.TempDir(), docBlock(t, "docs/HEALTH.md", "maintenance"), "PostgreSQL upgrade", "Ended; it would have lasted until")
 }
 
 // announced reads what serve prints until it is ready.

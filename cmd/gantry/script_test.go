@@ -63,6 +63,11 @@ func TestMain(m *testing.M) {
 //	save NAME PATH         set NAME to the value at PATH of the last answer's JSON
 //	header NAME VAR        sets VAR to a header of the last answer
 //	member PATH VALUE      the last answer's JSON has VALUE at PATH ("details.limit")
+//	await PATH VALUE http METHOD PATH STATUS …
+//	                       run http until the answer has VALUE at PATH, at most ten seconds
+//	receiver NAME STATUS   start a server that answers with the status; sets NAME_URL, also for serve
+//	answer NAME STATUS     let it answer with another status
+//	received NAME N REGEXP wait until it has N messages that match, no more
 //	media KIND FILE        write a media file that the tests build (script_media_test.go)
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -77,6 +82,7 @@ func TestScripts(t *testing.T) {
 			"serve": cmdServe, "stop": cmdStop, "kill9": cmdKill, "clock": cmdClock,
 			"http": cmdHTTP, "repeat": cmdRepeat, "member": cmdMember,
 			"hup": cmdHup, "logged": cmdLogged, "header": cmdHeader, "until": cmdUntil, "key": cmdKey,
+			"receiver": cmdReceiver, "answer": cmdAnswer, "received": cmdReceived, "await": cmdAwait,
 			"save": cmdSave, "clockat": cmdClockAt, "media": cmdMedia,
 		},
 	})
@@ -91,13 +97,16 @@ type state struct {
 	last []byte // the last answer
 
 	lastHeader http.Header
+
+	receivers map[string]*receiver
+	env       map[string]string // of gantry serve
 }
 
 func stateOf(ts *testscript.TestScript) *state { return ts.Value(stateKey{}).(*state) }
 
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	s := stateOf(ts)
-	o := gantrytest.Options{Binary: binary, Dir: s.dir}
+	o := gantrytest.Options{Binary: binary, Dir: s.dir, Env: s.env}
 	if len(args) > 0 {
 		o.Config = ts.ReadFile(args[0])
 	}
@@ -203,6 +212,19 @@ func cmdMember(ts *testscript.TestScript, neg bool, args []string) {
 
 // memberOf is the value at a path of the last answer's JSON, as text.
 func memberOf(ts *testscript.TestScript, path string) string {
+	v, ok := memberAt(ts, path)
+	if !ok {
+		ts.Fatalf("%s: nothing there in %s", path, stateOf(ts).last)
+	}
+	return v
+}
+
+func memberIs(ts *testscript.TestScript, path, want string) bool {
+	v, ok := memberAt(ts, path)
+	return ok && v == want
+}
+
+func memberAt(ts *testscript.TestScript, path string) (text string, ok bool) {
 	var v any
 	ts.Check(json.Unmarshal(stateOf(ts).last, &v))
 	for name := range strings.SplitSeq(path, ".") {
@@ -212,15 +234,15 @@ func memberOf(ts *testscript.TestScript, path string) string {
 		case []any:
 			i, err := strconv.Atoi(name)
 			if !index.MatchString(name) || err != nil || i >= len(x) {
-				ts.Fatalf("%s: no item %s in %s", path, name, stateOf(ts).last)
+				return "", false
 			}
 			v = x[i]
 		default:
-			ts.Fatalf("%s: nothing there in %s", path, stateOf(ts).last)
+			return "", false
 		}
 	}
 	if f, ok := v.(float64); ok {
-		return strconv.FormatFloat(f, 'f', -1, 64)
+		return strconv.FormatFloat(f, 'f', -1, 64), true
 	}
-	return fmt.Sprint(v)
+	return fmt.Sprint(v), true
 }

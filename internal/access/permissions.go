@@ -34,6 +34,11 @@ const (
 	ReadIncidents        Permission = "incidents.read"
 	AcknowledgeIncidents Permission = "incidents.acknowledge"
 	ManageIncidents      Permission = "incidents.manage" // resolve by hand, silence, test receivers
+
+	ReadHealth     Permission = "health.read"
+	WriteHealth    Permission = "health.write" // maintenance windows
+	SendHeartbeats Permission = "heartbeats.send"
+	SendSignals    Permission = "signals.send"
 )
 
 // Roles returns the roles that hold p, in rising order; nil for a
@@ -42,13 +47,13 @@ func Roles(p Permission) []Role {
 	switch p {
 	case ReadPublic:
 		return []Role{Public, App, Moderator, Admin}
-	case CheckLimits, UseIdempotency, UseSignups, UseMedia:
+	case CheckLimits, UseIdempotency, UseSignups, UseMedia, SendHeartbeats, SendSignals:
 		return []Role{App, Admin}
-	case ReadViolations, ReadPolicies, ReadOverrides, ReadMetrics, ReadLaunch, ReadRefusals,
+	case ReadViolations, ReadPolicies, ReadOverrides, ReadMetrics, ReadLaunch, ReadRefusals, ReadHealth,
 		ReadIncidents, AcknowledgeIncidents:
 		return []Role{Moderator, Admin}
 	case WritePolicies, WriteOverrides, ManageKeys, ReadAudit, ReadConfig,
-		ReloadConfig, ReadDiagnostics, ReadLaunchHistory, WriteLaunch, ManageGuests, ManageIncidents:
+		ReloadConfig, ReadDiagnostics, ReadLaunchHistory, WriteLaunch, ManageGuests, WriteHealth, ManageIncidents:
 		return []Role{Admin}
 	}
 	return nil

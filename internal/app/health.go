@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"avalo.app/gantry/internal/health"
 	"avalo.app/gantry/internal/hostdb"
 	"avalo.app/gantry/internal/hostsignal"
+	"avalo.app/gantry/internal/httpapi"
 	"avalo.app/gantry/internal/lease"
 	"avalo.app/gantry/internal/probe"
 	"avalo.app/gantry/internal/probe/disk"
@@ -32,8 +35,11 @@ const (
 	heartbeatCheck  = 5 * time.Second
 	freshnessCheck  = 5 * time.Second
 	judgeSignals    = 10 * time.Second
+	watchRefresh    = 5 * time.Second
+	uptimeRefresh   = time.Minute
 	uptimeRetention = 90 * 24 * time.Hour
 	signalRetention = 24 * time.Hour
+	topActions      = 10
 )
 
 func (a *App) openHealth(ctx context.Context) error {
@@ -42,7 +48,7 @@ func (a *App) openHealth(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	components := append(h.Watched(), health.Component{Name: selfComponent, Kind: "self", Interval: selfEvery, PerNode: true})
+	components := append(h.Watched(), health.Component{Name: selfComponent, Kind: "self", Interval: selfEvery, PerNode: true, Own: true})
 	probers := map[string]health.Prober{selfComponent: own}
 	for name, c := range h.Components {
 		if probers[name], err = a.prober(ctx, c); err != nil {
@@ -63,6 +69,9 @@ func (a *App) openHealth(ctx context.Context) error {
 		return err
 	}
 	a.hostSignals = hostsignal.New(hostsignal.Options{Store: a.db, Sink: a.signal, Raised: a.raised, Rules: a.signalRules, Now: a.o.Now})
+	if err := a.monitor.RefreshUptime(ctx); err != nil {
+		return err
+	}
 	return a.monitor.Refresh(ctx)
 }
 
@@ -165,5 +174,32 @@ func (a *App) startHealth(ctx context.Context) {
 		return a.sources.Check(ctx, health.Fence(h))
 	})
 	a.leased(ctx, "host signals", healthLease, judgeSignals, func(ctx context.Context, _ lease.Held) error { return a.hostSignals.Judge(ctx) })
+	// What answers and metrics show of jobs and sources is in memory.
+	a.every(ctx, watchRefresh, "read heartbeats", a.heartbeats.Refresh)
+	a.every(ctx, watchRefresh, "read freshness", a.sources.Refresh)
+	a.every(ctx, uptimeRefresh, "read uptime", a.monitor.RefreshUptime)
 	a.startSignals(ctx)
+}
+
+// rateLimitStatus is what the limiter did of late, for people. The windows are
+// this node's counters.
+func (a *App) rateLimitStatus(ctx context.Context) (httpapi.RateLimitStatus, error) {
+	since := a.o.Now().Add(-24 * time.Hour)
+	out := httpapi.RateLimitStatus{ActiveWindows: int64(a.counters.Stats().Keys)}
+	var err error
+	if out.Refused, _, err = a.db.CountViolations(ctx, since); err != nil {
+		return out, err
+	}
+	out.Top, err = a.db.TopActions(ctx, since, topActions)
+	return out, err
+}
+
+// discovery names the source that is the discovery index, "" if none is.
+func (a *App) discovery() string {
+	for _, name := range slices.Sorted(maps.Keys(a.config().Health.Freshness)) {
+		if a.config().Health.Freshness[name].Discovery {
+			return name
+		}
+	}
+	return ""
 }

@@ -1,19 +1,27 @@
 package app_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"avalo.app/gantry/api"
+	"avalo.app/gantry/internal/app"
 	"avalo.app/gantry/internal/config"
+	"avalo.app/gantry/internal/incident"
 )
 
 // place is somewhere messages go to. It answers as a test wants, and repeats
@@ -271,6 +279,10 @@ func TestAlertTest(t *testing.T) {
 	if n := len(broken.messages()); n != 2 {
 		t.Errorf("a refused trigger is followed by its resolve all the same: %d messages", n)
 	}
+	s.want(t, 200, "POST", "/v1/alerts/test", `{"receiver":"oncall"}`)
+	if ms = oncall.messages(); len(ms) != 4 || ms[2].Payload.Severity != "info" || ms[2].Dedup == ms[0].Dedup {
+		t.Errorf("a test that names no class wakes nobody, and is another one: %+v", ms)
+	}
 	s.want(t, 404, "POST", "/v1/alerts/test", `{"receiver":"nobody"}`)
 	s.want(t, 400, "POST", "/v1/alerts/test", `{"class":"P9"}`)
 	again := read[struct{ Receivers []api.AlertReceiver }](t, s, "/v1/alerts/receivers").Receivers
@@ -290,7 +302,7 @@ func TestRulesSayWhoIsTold(t *testing.T) {
 		ping := func(channels []string, level int) config.Receiver {
 			return config.Receiver{Channels: channels, Level: level, Webhook: &config.WebhookReceiver{URL: "http://127.0.0.1:9", Secrets: config.NewSecret("whsec_" + hookKey)}}
 		}
-		c.Incidents.Receivers = map[string]config.Receiver{"ops": ping([]string{"pager"}, 0), "cto": ping([]string{"pager"}, 2)}
+		c.Incidents.Receivers = map[string]config.Receiver{"ops": ping([]string{"pager"}, 0), "lead": ping([]string{"pager"}, 1), "cto": ping([]string{"pager"}, 2)}
 		c.Incidents.Delay.P1 = config.Duration(2 * time.Minute)
 		c.Incidents.Rules = map[string]config.RuleOverride{"job_failed": {Class: "P1"}}
 	})
@@ -303,11 +315,111 @@ func TestRulesSayWhoIsTold(t *testing.T) {
 		got[r.Name] = text
 	}
 	for rule, want := range map[string]string{
-		"component_down": "P0 false false ops/0s cto/20m0s", "error_rate": "P1 false false ops/2m0s cto/1h2m0s", "job_failed": "P1 true true ops/2m0s",
+		"component_down": "P0 false false ops/0s lead/10m0s cto/20m0s", "error_rate": "P1 false false ops/2m0s lead/32m0s cto/1h2m0s", "job_failed": "P1 true true ops/2m0s",
 		"freshness_stale": "P2 false true ops/0s", "config_minor": "P3 false true ops/next business morning",
 	} {
 		if got[rule] != want {
 			t.Errorf("%s: %s, want %s", rule, got[rule], want)
+		}
+	}
+}
+
+// TestIncidentsDocument: the rule table of the document is that of the
+// program, and its configuration is valid and tells somebody of every rule.
+func TestIncidentsDocument(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../docs/INCIDENTS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := string(b)
+	var rows []string
+	_, rest, _ := strings.Cut(doc, "<!-- test:rules -->")
+	rest, _, _ = strings.Cut(rest, "\n\n")
+	for line := range strings.Lines(rest) {
+		if cells := strings.Split(line, " | "); len(cells) == 5 {
+			rows = append(rows, strings.Join(cells[:4], " | "))
+		}
+	}
+	want := []string{"| rule | class | after | channels"}
+	for _, r := range incident.Rules() {
+		want = append(want, fmt.Sprintf("| %s | %s | %s | %s", r.Name, r.Class, r.After, strings.Trim(strings.ReplaceAll(fmt.Sprint(r.Channels), " ", ", "), "[]")))
+	}
+	if d := cmp.Diff(want, rows); d != "" {
+		t.Error(d)
+	}
+	_, example, _ := strings.Cut(doc, "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	path := filepath.Join(t.TempDir(), "gantry.yaml")
+	if err := os.WriteFile(path, []byte(example), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(path, func(name string) (string, bool) {
+		return "https://example.com/" + name, strings.ToUpper(name) == name && name != "" && !strings.HasPrefix(name, "GANTRY")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if notes := cfg.Notes(); len(notes) != 0 {
+		t.Errorf("the example is not as it should be: %+v", notes)
+	}
+}
+
+// TestOldCountsAreNotShown: a node that has not read incidents lately shows
+// none, rather than that there are none.
+func TestOldCountsAreNotShown(t *testing.T) {
+	t.Parallel()
+	cfg := config.Default()
+	cfg.DataDir, cfg.Server.Listen = t.TempDir(), "127.0.0.1:0"
+	a, err := app.New(t.Context(), cfg, app.Options{Version: "test", Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.Stop(context.Background()); err != nil { // the test's context is over
+			t.Error(err)
+		}
+	})
+	series := func() (incidents, age int) {
+		t.Helper()
+		families, err := a.Registry().Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			switch f.GetName() {
+			case "gantry_incidents":
+				incidents = len(f.GetMetric())
+			case "gantry_incident_counts_age_seconds":
+				age = len(f.GetMetric())
+			}
+		}
+		return incidents, age
+	}
+	if n, age := series(); n != 0 || age != 0 {
+		t.Errorf("before the first count: %d series, %d of age", n, age)
+	}
+	if err := a.CountIncidents(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n, age := series(); n != 8 || age != 1 { // four classes, open or acknowledged
+		t.Errorf("after a count: %d series, %d of age", n, age)
+	}
+	a.AgeCounts(31 * time.Second)
+	if n, age := series(); n != 0 || age != 1 {
+		t.Errorf("of an old count: %d series, %d of age", n, age)
+	}
+}
+
+// TestAlertsOutlastTheirRepeats: two repeats may be lost before an alert ends
+// in Alertmanager.
+func TestAlertsOutlastTheirRepeats(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ repeat, heartbeat, want time.Duration }{
+		{0, 0, 10 * time.Minute}, {time.Minute, 0, 10 * time.Minute}, {time.Hour, 0, 3 * time.Hour}, {time.Minute, 2 * time.Hour, 6 * time.Hour},
+	} {
+		if got := app.Lasts(config.Receiver{Repeat: config.Duration(tt.repeat), Heartbeat: config.Duration(tt.heartbeat)}); got != tt.want {
+			t.Errorf("repeat %v, heartbeat %v: %v, want %v", tt.repeat, tt.heartbeat, got, tt.want)
 		}
 	}
 }

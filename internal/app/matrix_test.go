@@ -219,7 +219,7 @@ func TestMatrix(t *testing.T) {
 	s.creds["expired key"] = s.expired(t)
 	roles := map[string]access.Role{"app": access.App, "moderator": access.Moderator, "admin": access.Admin,
 		"token app": access.App, "token moderator": access.Moderator, "token admin": access.Admin}
-	path := strings.NewReplacer("{action}", "NO_SUCH", "{id}", "none", "{index}", "0", "{mode}", "CLOSED_BETA", "{name}", "x", "{path...}", "checkpoint", "{$}", "")
+	path := strings.NewReplacer("{action}", "NO_SUCH", "{id}", "none", "{index}", "0", "{mode}", "CLOSED_BETA", "{name}", "x", "{job}", "none", "{path...}", "checkpoint", "{$}", "")
 	asked := 0
 	for _, r := range routes() {
 		for name, cred := range s.creds {
@@ -252,12 +252,12 @@ func TestMatrix(t *testing.T) {
 // out: a route that changes hands must change here too.
 func TestPermissionsGolden(t *testing.T) {
 	want := map[string]string{
-		"public": "mediaTypes supabaseBefore supabaseAfter firebaseBeforeCreate firebaseBeforeSignIn webhook auditLog callableGetLaunchMode callablePreflight docs getLaunchMode getMaintenance healthCheckGet healthz listErrors livez ofrepEvents ofrepFlag ofrepFlags ofrepPreflight openapi readyz callableHealthCheck",
+		"public": "statusPage statusEvents mediaTypes supabaseBefore supabaseAfter firebaseBeforeCreate firebaseBeforeSignIn webhook auditLog callableGetLaunchMode callablePreflight docs getLaunchMode getMaintenance healthCheckGet healthz listErrors livez ofrepEvents ofrepFlag ofrepFlags ofrepPreflight openapi readyz callableHealthCheck",
 		"app, admin": "beginIdempotent callableCheckGlobalRateLimit callableCheckRateLimit checkRateLimit checkRateLimits completeIdempotent " +
-			"guardGet guardPost peekRateLimit refundRateLimit " +
+			"sendHeartbeat sendSignals guardGet guardPost peekRateLimit refundRateLimit " +
 			"tusAppend tusCreate tusCreate tusDelete tusOffset tusOptions callableValidateMedia callableVerifyUpload deleteUpload getUpload inspectMedia mediaContent presignUpload uploadMedia validateMedia verifyUpload kratosAfter kratosBefore callableEligibility claimInvite confirmSignup joinWaitlist releaseSignup reserveSignup signupEligibility",
-		"moderator, admin": "acknowledgeIncident getIncident listConditions listIncidentRules listIncidents listReceivers listSilences listRefusals getLaunchSettings listLaunchPhases listSignups signupCounts signupDrift getPolicy listOffenders listOverrides listPolicies listViolations metrics",
-		"admin": "createSilence endSilence resolveIncident testAlerts createKey createOverride deleteOverride getConfig listAuditEntries listKeys proveAuditEntry putPolicy reloadConfig " +
+		"moderator, admin": "callableSystemHealth getHealth getRateLimitStatus getUptime healthEvents listFreshness listHealthMaintenance listHeartbeats acknowledgeIncident getIncident listConditions listIncidentRules listIncidents listReceivers listSilences listRefusals getLaunchSettings listLaunchPhases listSignups signupCounts signupDrift getPolicy listOffenders listOverrides listPolicies listViolations metrics",
+		"admin": "beginHealthMaintenance callableDiagnostics endHealthMaintenance getDiagnostics createSilence endSilence resolveIncident testAlerts createKey createOverride deleteOverride getConfig listAuditEntries listKeys proveAuditEntry putPolicy reloadConfig " +
 			"resetPolicy revokeKey " +
 			"addAllowlist approveLaunchOverride callableLaunchHistory callableSetLaunchMode createInvites endMaintenance inviteWaiting leaveWaitlist " +
 			"listAllowlist listInvites listLaunchHistory listLaunchOverrides listWaitlist putLaunchPhase putLaunchSettings removeAllowlist " +

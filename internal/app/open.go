@@ -105,6 +105,8 @@ func (a *App) openHTTP(context.Context) error {
 		Limits: a.limits, Access: a.access, Idempotency: a.idem, Audit: a.db, AuditLog: httpapi.NewAuditLog(a.db),
 		Launch: a.control, Signups: a.signups, Guests: a.guests, Media: a.media, Tus: a.tus,
 		Incidents: a.incidents, Receivers: a.listReceivers, TestAlerts: a.testAlerts, IPCountry: a.ipCountry(), Hooks: hooks,
+		Monitor: a.monitor, Heartbeats: a.heartbeats, Sources: a.sources, Discovery: a.discovery(), Diagnostics: a.diagnostics, HostSignals: a.hostSignals,
+		RateLimitStatus: a.rateLimitStatus, Node: a.node, Started: a.o.Now(),
 		Metrics: a.registry, Log: a.o.Log, Now: a.o.Now, Version: a.o.Version,
 		StoreErr: a.lastStoreErr, Failing: a.failing.Load, Reload: a.Reload,
 		Config:  func() string { return config.Print(*a.config()) },

@@ -125,7 +125,7 @@ func (p ownProber) Probe(ctx context.Context) (health.Reading, error) {
 	}
 	switch degraded, _, _ := p.a.limits.Degraded(); {
 	case p.a.lastStoreErr() != nil:
-		return health.Reading{}, errors.New("Gantry's own store does not answer")
+		return health.Reading{}, errors.New("the node's own store does not answer")
 	case degraded:
 		r.Degraded, r.Message = true, "limits are decided without the counter store"
 	case failing > 0:

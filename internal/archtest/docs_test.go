@@ -44,7 +44,7 @@ func unexplained(goMod, doc string) []string {
 
 var (
 	inBackticks = regexp.MustCompile("`([^`\n]+)`")
-	repoPath    = regexp.MustCompile(`^(api|bench|client|cmd|docs|examples|guard|internal|interop|scripts|sdk|testdata)/[A-Za-z0-9_./*-]*$`)
+	repoPath    = regexp.MustCompile(`^(api|bench|client|cmd|deploy|docs|examples|guard|internal|interop|scripts|sdk|testdata)/[A-Za-z0-9_./*-]*$`)
 )
 
 // paths returns what looks like a path of this repository in a document.

@@ -46,6 +46,9 @@ type root struct {
 	Allowlist   allowlistCmd   `cmd:"" help:"Name who may sign up in INTERNAL_TEST."`
 	Waitlist    waitlistCmd    `cmd:"" help:"See who waits, and invite them."`
 	Media       mediaCmd       `cmd:"" help:"Judge and sanitise media files; see what may be uploaded and what was refused."`
+	Health      healthCmd      `cmd:"" help:"See how the app's parts are; keep them from alerting for a while."`
+	Heartbeat   heartbeatCmd   `cmd:"" help:"Run background jobs under watch, and list them."`
+	Signal      signalCmd      `cmd:"" help:"Tell Gantry what it cannot see: failed payments, errors, security events."`
 	Incidents   incidentsCmd   `cmd:"" help:"See what fails and who was told; acknowledge and resolve."`
 	Silence     silenceCmd     `cmd:"" help:"Keep incidents from being sent for a while."`
 	Alerts      alertsCmd      `cmd:"" help:"See whom each rule tells, and test the receivers."`

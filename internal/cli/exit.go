@@ -17,17 +17,33 @@ const (
 	ExitAway     = 3 // Gantry, or its store, could not be reached
 	ExitDenied   = 4 // the credential is missing, wrong or not enough
 	ExitInternal = 5 // anything else failed
+	ExitDown     = 6 // health is DOWN
 )
 
-const exitHelp = `Exit codes: 0 done, yes; 1 done, no (refused, not verified, invalid); 2 wrong arguments or configuration; 3 Gantry or its store is away; 4 not authorised; 5 anything else.`
+const exitHelp = `Exit codes: 0 done, yes; 1 done, no (refused, not verified, invalid); 2 wrong arguments or configuration; 3 Gantry or its store is away; 4 not authorised; 5 anything else; 6 health is DOWN. A wrapped command's own code is its wrapper's.`
 
 // no is an answer of "no" that has already been printed.
 var errNo = errors.New("no")
+
+// errDown is a health word of DOWN that has already been printed.
+var errDown = errors.New("down")
+
+// exitError is the exit code of a command that Gantry ran.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // report prints an error for a person and returns its exit code.
 func report(w io.Writer, err error) int {
 	if errors.Is(err, errNo) {
 		return ExitNo
+	}
+	if errors.Is(err, errDown) {
+		return ExitDown
+	}
+	var wrapped exitError
+	if errors.As(err, &wrapped) {
+		return int(wrapped)
 	}
 	var h hinted
 	if errors.As(err, &h) {

@@ -24,7 +24,7 @@ type Health struct {
 // Component is one dependency. Exactly one of the kinds (postgres … clamd) says
 // how it is measured.
 type Component struct {
-	// Which of the default slots it fills. Empty: none.
+	// Which of the default slots it fills. Empty: the one of its name, or none.
 	Slot string `yaml:"slot" enum:",database,functions,storage,auth,payments" example:"database"`
 	// Whether the app is DOWN when it is.
 	Critical bool `yaml:"critical" example:"true"`

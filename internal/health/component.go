@@ -28,7 +28,7 @@ const (
 // threshold has its default: 2 s, 10 s, 3 failures, 2 successes.
 type Component struct {
 	Name          string
-	Slot          string // one of Slots, or ""
+	Slot          string // one of Slots; "" is that of its name, or none
 	Kind          string // of the probe, for people: "postgres", "http"
 	Critical      bool   // the app is DOWN when it is
 	DependsOn     []string
@@ -41,6 +41,9 @@ type Component struct {
 	SuccessThreshold int
 	Published        bool // its name and status are public
 	PerNode          bool // every node measures its own
+	// Own marks what Gantry measures of itself: it is no part of the app, and
+	// while it is UNKNOWN the overall word is about the app alone.
+	Own bool
 }
 
 func (c Component) withDefaults() Component {
@@ -48,6 +51,9 @@ func (c Component) withDefaults() Component {
 	c.Interval = cmp.Or(c.Interval, defaultInterval)
 	c.FailureThreshold = cmp.Or(c.FailureThreshold, defaultFailures)
 	c.SuccessThreshold = cmp.Or(c.SuccessThreshold, defaultSuccesses)
+	if slices.Contains(Slots(), c.Name) {
+		c.Slot = cmp.Or(c.Slot, c.Name) // reports name an empty slot by its name, too
+	}
 	return c
 }
 
@@ -97,6 +103,9 @@ func (c Component) check() error {
 	}
 	if c.Slot != "" && !slices.Contains(Slots(), c.Slot) {
 		return c.invalid("slot", Slots(), c.Slot, "a slot is one of "+strings.Join(Slots(), ", ")+", or empty")
+	}
+	if slices.Contains(Slots(), c.Name) && c.Slot != c.Name {
+		return c.invalid("slot", c.Name, c.Slot, "a component with the name of a slot fills that slot: rename it, or leave its slot empty")
 	}
 	for _, d := range [...]struct {
 		field            string

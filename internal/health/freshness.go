@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"avalo.app/gantry/internal/fault"
@@ -101,6 +102,7 @@ type Sources struct {
 	o      SourceOptions
 	list   []Source
 	levels *levels
+	last   atomic.Pointer[Seen[SourceView]]
 }
 
 // NewSources checks the configuration.
@@ -139,6 +141,23 @@ func (s *Sources) Freshness(ctx context.Context) ([]SourceView, error) {
 		views[i] = SourceState(src, by[src.Name], s.o.Now())
 	}
 	return views, nil
+}
+
+// Refresh reads how every source is, for Last.
+func (s *Sources) Refresh(ctx context.Context) error {
+	views, err := s.Freshness(ctx)
+	if err == nil {
+		s.last.Store(&Seen[SourceView]{views, s.o.Now()})
+	}
+	return err
+}
+
+// Last is what Refresh read last: from memory, and shared, so read only.
+func (s *Sources) Last() Seen[SourceView] {
+	if seen := s.last.Load(); seen != nil {
+		return *seen
+	}
+	return Seen[SourceView]{}
 }
 
 func (s *Sources) records(ctx context.Context) (map[string]SourceRecord, error) {

@@ -52,8 +52,8 @@ func Overall(parts []Part) Status {
 	return word
 }
 
-// worse returns the one of two statuses that an operator must hear of.
-func worse(a, b Status) Status {
+// Worst returns the one of two statuses that an operator must hear of.
+func Worst(a, b Status) Status {
 	order := []Status{NotConfigured, Healthy, Unknown, Degraded, Down}
 	if slices.Index(order, a) >= slices.Index(order, b) {
 		return a

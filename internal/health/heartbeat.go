@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -43,6 +44,13 @@ type Heartbeats struct {
 	jobs   []Job
 	by     map[string]Job
 	levels *levels
+	last   atomic.Pointer[Seen[JobView]]
+}
+
+// Seen is what was read last, and when.
+type Seen[V any] struct {
+	Views []V
+	At    time.Time // zero: never
 }
 
 // NewHeartbeats checks the configuration.
@@ -134,6 +142,23 @@ func printable(s string) bool {
 func (h *Heartbeats) Jobs(ctx context.Context) ([]JobView, error) {
 	views, _, err := h.read(ctx)
 	return views, err
+}
+
+// Refresh reads how every job is, for Last.
+func (h *Heartbeats) Refresh(ctx context.Context) error {
+	views, err := h.Jobs(ctx)
+	if err == nil {
+		h.last.Store(&Seen[JobView]{views, h.o.Now()})
+	}
+	return err
+}
+
+// Last is what Refresh read last: from memory, and shared, so read only.
+func (h *Heartbeats) Last() Seen[JobView] {
+	if s := h.last.Load(); s != nil {
+		return *s
+	}
+	return Seen[JobView]{}
 }
 
 // read returns the configured jobs, and the names of records of none.

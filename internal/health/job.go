@@ -133,6 +133,7 @@ type JobRecord struct {
 	StartedID string        `json:"startedId,omitempty"`
 	EndedAt   time.Time     `json:"endedAt"`
 	EndedOK   bool          `json:"endedOk,omitempty"`
+	SuccessAt time.Time     `json:"successAt"` // when the last run ended that succeeded
 	ExitCode  *int          `json:"exitCode,omitempty"`
 	Duration  time.Duration `json:"duration,omitempty"`
 	Recent    []string      `json:"recent,omitempty"` // "kind:id" of pings
@@ -175,6 +176,9 @@ func (r *JobRecord) end(p Ping) {
 		r.RanAt = began
 	}
 	r.EndedAt, r.EndedOK, r.ExitCode, r.Duration = p.At, p.Kind == PingSuccess, p.ExitCode, max(0, p.Duration)
+	if r.EndedOK {
+		r.SuccessAt = p.At
+	}
 }
 
 // JobWord is how a job is.
@@ -197,6 +201,7 @@ type JobView struct {
 	LastRunAt      time.Time     `json:"lastRunAt,omitzero"`
 	LastRunStatus  JobWord       `json:"lastRunStatus,omitempty"` // SUCCESS or FAILURE; "" before the first end
 	LastEndedAt    time.Time     `json:"lastEndedAt,omitzero"`
+	LastSuccessAt  time.Time     `json:"lastSuccessAt,omitzero"`
 	ExitCode       *int          `json:"exitCode,omitempty"`
 	Duration       time.Duration `json:"-"`
 	NextRun        time.Time     `json:"nextScheduledRun,omitzero"` // when the next is expected; past if it is late
@@ -207,7 +212,7 @@ type JobView struct {
 
 // JobState says how a job is at a moment, from what it reported. It is pure.
 func JobState(j Job, r JobRecord, now time.Time) JobView {
-	v := JobView{Name: j.Name, LastRunAt: r.RanAt, LastEndedAt: r.EndedAt, ExitCode: r.ExitCode, Duration: r.Duration, WaitingForPing: r.RanAt.IsZero()}
+	v := JobView{Name: j.Name, LastRunAt: r.RanAt, LastEndedAt: r.EndedAt, LastSuccessAt: r.SuccessAt, ExitCode: r.ExitCode, Duration: r.Duration, WaitingForPing: r.RanAt.IsZero()}
 	switch {
 	case r.EndedAt.IsZero():
 	case r.EndedOK:

@@ -44,6 +44,8 @@ type Monitor struct {
 	view  atomic.Pointer[Report] // the last evaluation
 	fresh freshRun
 
+	uptime atomic.Pointer[Seen[Day]]
+
 	stuck   atomic.Int64 // probes that were ever given up on
 	started atomic.Int64 // probes that were ever started
 }

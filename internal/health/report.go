@@ -26,6 +26,7 @@ type Entry struct {
 	MaintenanceUntil time.Time   `json:"maintenanceUntil,omitzero"`
 	Nodes            []NodeEntry `json:"nodes,omitempty"` // of a component that each node measures
 
+	own       bool
 	published bool
 	pages     bool // its failure is the app's; also of what it takes down
 }
@@ -57,20 +58,26 @@ type Public struct {
 	Version    string            `json:"version"`
 	Components []PublicComponent `json:"components,omitempty"`
 	At         time.Time         `json:"at"`
+	// OwnOnly says that no component of the app is configured: the word is
+	// about Gantry itself.
+	OwnOnly bool `json:"-"`
 }
 
 // PublicComponent is a published component.
 type PublicComponent struct {
-	Name   string `json:"name"`
-	Status Status `json:"status"`
+	Name             string    `json:"name"`
+	Status           Status    `json:"status"`
+	MeasuredAt       time.Time `json:"measuredAt,omitzero"`
+	MaintenanceUntil time.Time `json:"maintenanceUntil,omitzero"`
 }
 
 // Public leaves out all but the words.
 func (r Report) Public(version string) Public {
-	p := Public{Status: r.Status, Version: version, At: r.At}
+	p := Public{Status: r.Status, Version: version, At: r.At, OwnOnly: true}
 	for _, e := range r.Components {
+		p.OwnOnly = p.OwnOnly && (e.own || e.Status == NotConfigured)
 		if e.published {
-			p.Components = append(p.Components, PublicComponent{e.Component, e.Status})
+			p.Components = append(p.Components, PublicComponent{e.Component, e.Status, e.MeasuredAt, e.MaintenanceUntil})
 		}
 	}
 	return p
@@ -93,7 +100,9 @@ func Evaluate(cs []Component, results []Result, windows []Window, now time.Time)
 		e.SuppressedBy = explained(c, e, s, now, func(parent string) (Entry, State) { return rep.Components[at[parent]], states[at[parent]] })
 		at[c.Name] = len(states)
 		rep.Components, states = append(rep.Components, e), append(states, s)
-		parts = append(parts, Part{e.Status, c.Critical})
+		if p, counts := c.part(e); counts {
+			parts = append(parts, p)
+		}
 	}
 	for _, child := range slices.Backward(rep.Components) {
 		if child.Status != Down || !child.pages || !child.MaintenanceUntil.IsZero() {
@@ -110,6 +119,12 @@ func Evaluate(cs []Component, results []Result, windows []Window, now time.Time)
 		}
 	}
 	return rep
+}
+
+// part is what a component weighs. One that is Gantry's own does not count
+// until it is known: the app's word does not wait for it.
+func (c Component) part(e Entry) (p Part, counts bool) {
+	return Part{e.Status, c.Critical}, !c.Own || e.Status != Unknown
 }
 
 // parentGrace is how long trouble waits for its parents to be measured.
@@ -141,7 +156,7 @@ func explained(c Component, e Entry, s State, now time.Time, of func(string) (En
 // entry adds up the results of one component: the worst of the nodes that
 // measured it lately.
 func entry(c Component, results []Result, now time.Time) (Entry, State) {
-	e := Entry{Component: c.Name, Slot: c.Slot, Kind: c.Kind, Critical: c.Critical, DependsOn: c.DependsOn, published: c.Published, pages: c.pages(),
+	e := Entry{Component: c.Name, Slot: c.Slot, Kind: c.Kind, Critical: c.Critical, DependsOn: c.DependsOn, own: c.Own, published: c.Published, pages: c.pages(),
 		Status: Unknown, Message: "not measured yet"}
 	var s State
 	var last time.Time
@@ -159,7 +174,7 @@ func entry(c Component, results []Result, now time.Time) (Entry, State) {
 		if c.PerNode {
 			e.Nodes = append(e.Nodes, NodeEntry{r.Node, status, message, r.Last.At})
 		}
-		if e.MeasuredAt.IsZero() || worse(status, e.Status) != e.Status {
+		if e.MeasuredAt.IsZero() || Worst(status, e.Status) != e.Status {
 			s = r.State
 			e.Status, e.Since, e.Message, e.MeasuredAt = status, s.Since, message, r.Last.At
 			e.ResponseTimeMS, e.Details = r.Last.Took.Milliseconds(), r.Last.Details

@@ -61,6 +61,24 @@ const UptimeDays = 90
 // DayOf is the day that a measurement counts for.
 func DayOf(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
+// RefreshUptime reads the days that LastUptime returns.
+func (m *Monitor) RefreshUptime(ctx context.Context) error {
+	days, err := m.Uptime(ctx, UptimeDays)
+	if err == nil {
+		m.uptime.Store(&Seen[Day]{days, m.o.Now()})
+	}
+	return err
+}
+
+// LastUptime is what RefreshUptime read last: from memory, and shared, so read
+// only.
+func (m *Monitor) LastUptime() Seen[Day] {
+	if s := m.uptime.Load(); s != nil {
+		return *s
+	}
+	return Seen[Day]{}
+}
+
 // Uptime returns the last days, at most UptimeDays, by component and day.
 // A day on which nothing was measured is absent.
 func (m *Monitor) Uptime(ctx context.Context, days int) ([]Day, error) {

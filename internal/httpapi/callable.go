@@ -137,41 +137,6 @@ func (s *Server) callLimit(ctx context.Context, action string, sub ratelimit.Sub
 	return callableVerdict{Allowed: v.Allowed, Remaining: v.Remaining, ResetAt: (v.ResetAt + ms - 1) / ms, RetryAfter: v.RetryAfter()}, nil
 }
 
-// legacyHealth is pack100_healthCheck's answer.
-type legacyHealth struct {
-	Status    string `json:"status"` // ok, degraded or down
-	Timestamp int64  `json:"timestamp"`
-	Version   string `json:"version"`
-	Service   string `json:"service"`
-}
-
-// legacyHealth returns the answer and its HTTP status.
-func (s *Server) legacyHealth() (legacyHealth, int) {
-	status, code := "ok", http.StatusOK
-	switch s.word() {
-	case "DEGRADED":
-		status = "degraded"
-	case "DOWN":
-		status, code = "down", http.StatusServiceUnavailable
-	}
-	return legacyHealth{Status: status, Timestamp: s.d.Now().UnixMilli(), Version: s.d.Version, Service: "gantry"}, code
-}
-
-func (s *Server) healthCheckGet(w http.ResponseWriter, _ *http.Request) {
-	h, code := s.legacyHealth()
-	writeJSON(w, code, "application/json", h)
-}
-
-func (s *Server) callHealthCheck(w http.ResponseWriter, r *http.Request) {
-	var none struct{}
-	if err := decodeCallable(r.Body, &none); err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	h, code := s.legacyHealth()
-	writeJSON(w, code, "application/json", map[string]any{"result": h})
-}
-
 // preflight answers a browser's OPTIONS for any callable.
 func (s *Server) preflight(w http.ResponseWriter, _ *http.Request) {
 	allowRequest(w, "authorization, content-type, firebase-instance-id-token, x-firebase-appcheck, x-request-id")

@@ -1,9 +1,13 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"avalo.app/gantry/api"
+	"avalo.app/gantry/internal/health"
 )
 
 // livez answers as long as the process can.
@@ -30,30 +34,61 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, code, "application/json", map[string]string{"status": status, "counters": counters, "store": store, "keys": keys})
 }
 
-// word is the public health word of what this process measures itself.
-func (s *Server) word() string {
+// own is the word for what this process measures of itself, at this moment.
+func (s *Server) own() health.Status {
 	if s.d.StoreErr() != nil {
-		return "DOWN"
+		return health.Down
 	}
 	if degraded, _, _ := s.d.Limits.Degraded(); degraded || s.d.Failing() > 0 {
-		return "DEGRADED"
+		return health.Degraded
 	}
-	return "HEALTHY"
+	return health.Healthy
+}
+
+// report is how everything is, Gantry itself included. Without fresh it is
+// from memory and measures nothing.
+func (s *Server) report(ctx context.Context, fresh bool) (health.Report, error) {
+	rep, err := s.d.Monitor.Report(ctx, fresh)
+	rep.Status = health.Worst(rep.Status, s.own())
+	return rep, err
+}
+
+// known is the report from memory.
+func (s *Server) known() health.Report {
+	rep, _ := s.report(context.Background(), false) // nothing is waited for
+	return rep
+}
+
+// drafted is a status as draft-inadarei-api-health-check-06 writes it. What is
+// not known is no pass.
+func drafted(st health.Status) string {
+	switch st {
+	case health.Healthy:
+		return "pass"
+	case health.Down:
+		return "fail"
+	}
+	return "warn"
 }
 
 // healthz is the public word as application/health+json
-// (draft-inadarei-api-health-check-06): no names, hosts or errors.
+// (draft-inadarei-api-health-check-06): no hosts, no errors, and no names but
+// the published ones.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
-	code, status := http.StatusOK, "pass"
-	word := s.word()
-	switch word {
-	case "DEGRADED":
-		status = "warn"
-	case "DOWN":
-		code, status = http.StatusServiceUnavailable, "fail"
+	p := s.known().Public(s.d.Version)
+	out := api.PublicHealth{Status: drafted(p.Status), Health: string(p.Status), Version: p.Version}
+	for _, c := range p.Components {
+		if out.Checks == nil {
+			out.Checks = make(map[string][]api.PublicCheck, len(p.Components))
+		}
+		out.Checks[c.Name] = []api.PublicCheck{{ComponentType: "component", Status: drafted(c.Status), Health: string(c.Status), Time: optional(c.MeasuredAt)}}
+	}
+	code := http.StatusOK
+	if p.Status == health.Down {
+		code = http.StatusServiceUnavailable
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	writeJSON(w, code, "application/health+json", map[string]string{"status": status, "health": word, "version": s.d.Version})
+	writeJSON(w, code, "application/health+json", out)
 }
 
 func (s *Server) prometheus(w http.ResponseWriter, r *http.Request) {

@@ -57,10 +57,11 @@ func (m *metrics) route(r Route) func(status int, took time.Duration) {
 	}
 }
 
-// flagStreams registers the series that are read when scraped.
-func (m *metrics) flagStreams(reg *prometheus.Registry, count func() float64) {
-	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gantry_flag_streams",
-		Help: "Open event streams of feature-flag clients."}, count))
+// streams registers the series that are read when scraped.
+func (m *metrics) streams(reg *prometheus.Registry, flags, health func() float64) {
+	reg.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gantry_flag_streams", Help: "Open event streams of feature-flag clients."}, flags),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gantry_health_streams", Help: "Open event streams of health, public ones included."}, health))
 }
 
 func (m *metrics) verdict(v ratelimit.Verdict) {

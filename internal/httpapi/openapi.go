@@ -42,10 +42,11 @@ func (s *Server) openAPIConfig() huma.Config {
 		{"Guests", "Invites, allowlist and waitlist."},
 		{"Hooks", "Calls of authentication providers around a signup."},
 		{"Media", "Uploads: judged by their bytes, sanitised, stored once."},
+		{"Health", "What was measured: components, background jobs, freshness; maintenance, signals and the status page."},
 		{"Incidents", "What fails, who was told and what they said; acknowledge, resolve, silence, and test the receivers."},
 		{"Access", "API keys."},
 		{"Audit", "The tamper-evident log."},
-		{"Operation", "Health, metrics, configuration and documentation."},
+		{"Operation", "Probes, metrics, configuration and documentation."},
 		{"Callable", "The Firebase callable protocol, under the names that old clients call."},
 		{"Flags", "The launch state as feature flags, by the OpenFeature Remote Evaluation Protocol."},
 	} {

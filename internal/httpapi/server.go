@@ -16,6 +16,8 @@ import (
 
 	"avalo.app/gantry/api"
 	"avalo.app/gantry/internal/access"
+	"avalo.app/gantry/internal/health"
+	"avalo.app/gantry/internal/hostsignal"
 	"avalo.app/gantry/internal/idempotency"
 	"avalo.app/gantry/internal/incident"
 	"avalo.app/gantry/internal/launch"
@@ -36,6 +38,17 @@ type Deps struct {
 	Tus         TusFiles
 	Audit       AuditReader
 	AuditLog    http.Handler // serves /audit/log/
+
+	Monitor     *health.Monitor
+	Heartbeats  *health.Heartbeats
+	Sources     *health.Sources
+	Discovery   string // the source that is the discovery index, "" if none is
+	Diagnostics *health.Diagnostics
+	HostSignals *hostsignal.Service
+	// RateLimitStatus says what the limiter did in 24 hours; it reads the store.
+	RateLimitStatus func(context.Context) (RateLimitStatus, error)
+	Node            string
+	Started         time.Time
 
 	Metrics *prometheus.Registry
 	Log     *slog.Logger
@@ -76,7 +89,10 @@ type Server struct {
 	api     huma.API
 	routes  []Route
 	metrics *metrics
-	flags   *flagStreams
+	flags   *streams
+	health  *streams // of full reports
+	public  *streams // of what anyone may know
+	page    statusPage
 	tus     *handler.UnroutedHandler
 	spec    []byte // the OpenAPI document, rendered once
 	docs    []byte // the readable page, rendered once
@@ -88,7 +104,9 @@ func New(d Deps) *Server {
 	s := &Server{d: d, mux: http.NewServeMux(), routes: routes(), metrics: newMetrics(d.Metrics)}
 	s.flags = newFlagStreams(func() string { v, _ := d.Launch.View(); return v.Fingerprint(d.Now()) })
 	s.tus = s.newTus()
-	s.metrics.flagStreams(d.Metrics, s.flags.count)
+	s.health, s.public = newStreams(s.healthState, 0), newStreams(s.publicState, 0)
+	s.metrics.streams(d.Metrics, s.flags.count, func() float64 { return s.health.count() + s.public.count() })
+	d.Metrics.MustRegister(verdicts{s})
 	installErrors()
 	s.guarded = &guarded{s: s, byPattern: byPattern(s.routes)}
 	s.api = humago.New(s.guarded, s.openAPIConfig())

@@ -69,7 +69,7 @@ func Rules() []Rule {
 		{Name: "freshness_stale", Class: P2, Channels: chat, Text: "{object} is stale"},
 		{Name: "auth_failures", Class: P2, Channels: chat, Text: "many failed authentications: {object}"},
 		{Name: "disk_low", Class: P2, Channels: chat, Local: true, Text: "disk space is low: {object}"},
-		{Name: "background_failing", Class: P2, Channels: chat, Local: true, Text: "background work fails: {object}"},
+		{Name: "background_failing", Class: P2, After: time.Minute, Channels: chat, Local: true, Text: "background work fails: {object}"},
 		{Name: ReceiverFailing, Class: P2, Channels: everyone, Text: "alerts do not get through to the receiver {object}"},
 		{Name: "readiness_warn", Class: P3, Channels: later, Text: "readiness check {object} warns"},
 		{Name: "config_minor", Class: P3, Channels: later, Text: "minor configuration problem: {object}"},

@@ -58,13 +58,9 @@ func TestRules(t *testing.T) {
 			channels = append(channels, string(c))
 		}
 		got[r.Name] = string(r.Class) + " " + r.Group + " " + strings.Join(channels, ",")
-		if after := time.Duration(0); r.Name == "health_degraded" {
-			after = 5 * time.Minute
-			if r.After != after {
-				t.Errorf("%s counts after %v, want %v", r.Name, r.After, after)
-			}
-		} else if r.After != 0 {
-			t.Errorf("%s counts after %v", r.Name, r.After)
+		after := map[string]time.Duration{"health_degraded": 5 * time.Minute, "background_failing": time.Minute}[r.Name]
+		if r.After != after {
+			t.Errorf("%s counts after %v, want %v", r.Name, r.After, after)
 		}
 		if r.Fold == "" && !strings.Contains(r.Text, "{object}") && r.Name != "store_down" {
 			t.Errorf("%s does not say what fails: %q", r.Name, r.Text)

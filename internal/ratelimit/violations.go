@@ -135,3 +135,9 @@ func (s *Service) DroppedViolations() int64 {
 	defer s.log.mu.Unlock()
 	return s.log.dropped
 }
+
+// ActionCount is how often an action was refused.
+type ActionCount struct {
+	Action string
+	Count  int64
+}

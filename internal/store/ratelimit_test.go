@@ -371,3 +371,29 @@ func TestInspect(t *testing.T) {
 		_ = db.Close()
 	})
 }
+
+// TestTopActions: the most refused first; what was not refused, was refused
+// before, or is Gantry's own does not count.
+func TestTopActions(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		kyc, trial, own := violation("bob", 9), violation("carol", 900), violation("mallory", 70)
+		kyc.Action, trial.Shadow, own.Action = "KYC_SUBMIT", true, ratelimit.AuthFailure
+		b := ratelimit.Batch{Node: "n", Seq: 1, Violations: []ratelimit.Violation{violation("alice", 4), violation("bob", 3), kyc, trial, own}}
+		if err := db.RecordViolations(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		for _, tt := range []struct {
+			since time.Time
+			limit int
+			want  []ratelimit.ActionCount
+		}{
+			{kyc.LastAt, 10, []ratelimit.ActionCount{{Action: "KYC_SUBMIT", Count: 9}, {Action: "LOGIN", Count: 7}}},
+			{kyc.LastAt, 1, []ratelimit.ActionCount{{Action: "KYC_SUBMIT", Count: 9}}},
+			{kyc.LastAt.Add(time.Microsecond), 10, nil},
+		} {
+			if got, err := db.TopActions(t.Context(), tt.since, tt.limit); err != nil || cmp.Diff(tt.want, got) != "" {
+				t.Errorf("since %s, %d: %v, %v", tt.since, tt.limit, got, err)
+			}
+		}
+	})
+}

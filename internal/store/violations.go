@@ -227,3 +227,19 @@ func (db *DB) Offenders(ctx context.Context, f ratelimit.OffenderFilter) ([]rate
 	}, query, w.args...)
 	return out, err
 }
+
+// TopActions returns the actions with the most refusals since a moment,
+// highest first: of all windows that had one since. Failed authentications and
+// shadows do not count, as in CountViolations.
+func (db *DB) TopActions(ctx context.Context, since time.Time, limit int) ([]ratelimit.ActionCount, error) {
+	var out []ratelimit.ActionCount
+	err := db.rows(ctx, "store.TopActions", func(r *sql.Rows) error {
+		var c ratelimit.ActionCount
+		err := r.Scan(&c.Action, &c.Count)
+		out = append(out, c)
+		return err
+	}, `SELECT action, CAST(SUM(count) AS bigint) AS total FROM ratelimit_violations
+		WHERE shadow = 0 AND last_at >= $1 AND action <> $2
+		GROUP BY action ORDER BY total DESC, action LIMIT $3`, micros(since), ratelimit.AuthFailure, int64(limit))
+	return out, err
+}

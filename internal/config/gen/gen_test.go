@@ -61,7 +61,7 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 func checkExample(t *testing.T, path, example string) {
 	t.Helper()
 	var doc, indent string
-	for step := range strings.SplitSeq(strings.ReplaceAll(path, "ACTION", "LOGIN"), ".") {
+	for step := range strings.SplitSeq(strings.NewReplacer("ACTION", "LOGIN", "NAME", "name").Replace(path), ".") {
 		name, isList := strings.CutSuffix(step, "[]")
 		doc += indent + name + ":\n"
 		indent += "  "

@@ -123,7 +123,10 @@ func suffix(t reflect.Type) string {
 	case reflect.Slice:
 		return "[]"
 	case reflect.Map:
-		return ".ACTION"
+		if t == reflect.TypeFor[map[string]config.Policy]() {
+			return ".ACTION"
+		}
+		return ".NAME"
 	}
 	return ""
 }

@@ -15,8 +15,8 @@ import (
 	"avalo.app/gantry/internal/gantrytest"
 )
 
-// startAlertmanager runs Debian's Alertmanager, which tells nobody.
-func startAlertmanager(t *testing.T) (address string) {
+// runAlertmanager runs Debian's Alertmanager, which tells nobody.
+func runAlertmanager(t *testing.T) (address string) {
 	t.Helper()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "alertmanager.yml")
@@ -34,9 +34,9 @@ type amAlert struct {
 	StartsAt, EndsAt    time.Time
 }
 
-// firing asks Alertmanager by its own tool for the alerts of an object that
+// alertsOf asks Alertmanager by its own tool for the alerts of an object that
 // fire.
-func firing(t *testing.T, address, object string) (out []amAlert) {
+func alertsOf(t *testing.T, address, object string) (out []amAlert) {
 	t.Helper()
 	b, err := exec.Command("amtool", "--alertmanager.url=http://"+address, "--output=json", "alert", "query", "object="+object).Output()
 	if err != nil {
@@ -48,11 +48,11 @@ func firing(t *testing.T, address, object string) (out []amAlert) {
 	return out
 }
 
-// TestAlertmanager: a real Alertmanager hears of a component that is down,
+// TestAlertsReachAlertmanager: a real Alertmanager hears of a component that is down,
 // with labels to route by, and of its return; and of a test, which leaves
 // nothing.
-func TestAlertmanager(t *testing.T) {
-	address := startAlertmanager(t)
+func TestAlertsReachAlertmanager(t *testing.T) {
+	address := runAlertmanager(t)
 	var down atomic.Bool
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if down.Load() {
@@ -79,7 +79,7 @@ incidents:
 	if len(tested.Receivers) != 1 || !tested.Receivers[0].OK || len(tested.Receivers[0].Steps) != 3 {
 		t.Errorf("test: %+v", tested)
 	}
-	if left := firing(t, address, "alertmanager"); len(left) != 0 {
+	if left := alertsOf(t, address, "alertmanager"); len(left) != 0 {
 		t.Errorf("the test fires on: %+v", left)
 	}
 	down.Store(true)
@@ -100,7 +100,7 @@ func awaitFiring(t *testing.T, address, object string, n int) []amAlert {
 	t.Helper()
 	var got []amAlert
 	for range 400 {
-		if got = firing(t, address, object); len(got) == n {
+		if got = alertsOf(t, address, object); len(got) == n {
 			return got
 		}
 		time.Sleep(100 * time.Millisecond)
