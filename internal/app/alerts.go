@@ -94,6 +94,9 @@ func (a *App) attempt(ctx context.Context, name string, m incident.Message) api.
 	defer cancel()
 	start := time.Now()
 	answer, err := a.receivers[name].Deliver(ctx, m)
+	if err == nil && m.Action == incident.Trigger { // who mended it need not wait for the next incident
+		a.signal(signal.Fact{Rule: incident.ReceiverFailing, Object: name, Value: "it accepts messages"})
+	}
 	step := api.AlertTestStep{Action: string(m.Action), Accepted: err == nil, Answer: incident.Clean(answer.Text), TookMillis: time.Since(start).Milliseconds()}
 	if err != nil {
 		step.Answer = incident.Clean(err.Error())

@@ -86,6 +86,7 @@ type App struct {
 	counts      atomic.Pointer[incidentCounts]
 	saved       atomic.Pointer[time.Time] // the last counter snapshot, or the start
 	diskLow     bool                      // under diskSignal
+	auditDue    time.Time                 // when this node verifies the audit log again; under auditSignal
 
 	edges  sync.Mutex
 	failed map[string]bool // facts that fail, by rule and object; under edges

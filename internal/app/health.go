@@ -68,7 +68,7 @@ func (a *App) openHealth(ctx context.Context) error {
 	if err := a.openQueries(h); err != nil {
 		return err
 	}
-	a.hostSignals = hostsignal.New(a.db, a.signal, a.signalRules, a.o.Now)
+	a.hostSignals = hostsignal.New(hostsignal.Options{Store: a.db, Sink: a.signal, Raised: a.raised, Rules: a.signalRules, Now: a.o.Now})
 	if err := a.monitor.RefreshUptime(ctx); err != nil {
 		return err
 	}
@@ -166,6 +166,7 @@ func (a *App) startHealth(ctx context.Context) {
 	a.loops.Go(func() { _ = a.monitor.Run(ctx, own) }) // it ends with ctx
 	shared := a.watch("measure components")
 	a.leased(ctx, "health", healthLease, time.Second, func(ctx context.Context, h lease.Held) error {
+		defer shared(nil) // another node measures from now on: what failed here is over
 		return a.monitor.Lead(ctx, health.Fence(h), shared)
 	})
 	a.leased(ctx, "heartbeats", healthLease, heartbeatCheck, func(ctx context.Context, _ lease.Held) error { return a.heartbeats.Check(ctx) })

@@ -14,6 +14,7 @@ import (
 
 	"avalo.app/gantry/internal/config"
 	"avalo.app/gantry/internal/egress"
+	"avalo.app/gantry/internal/health"
 	"avalo.app/gantry/internal/incident"
 	"avalo.app/gantry/internal/lease"
 	"avalo.app/gantry/internal/notify/alertmanager"
@@ -64,13 +65,6 @@ func (a *App) incidentConfig() (incident.Config, error) {
 		return in, err
 	}
 	in.Installation = c.Audit.Origin
-	in.LocalComponents = append(in.LocalComponents, selfComponent)
-	for name, k := range c.Health.Components {
-		if k.PerNode {
-			in.LocalComponents = append(in.LocalComponents, name)
-		}
-	}
-	slices.Sort(in.LocalComponents)
 	return in, nil
 }
 
@@ -196,8 +190,8 @@ func (a *App) direct() *incident.Direct {
 // signal is the sink of every feature. Facts are levels; the log has their
 // edges.
 func (a *App) signal(f signal.Fact) {
-	if f.Object == selfComponent && (f.Rule == "component_down" || f.Rule == "component_impaired" || f.Rule == "health_degraded") {
-		return // what ails this node has rules of its own
+	if f.Object == selfComponent && (f.Rule == health.RuleComponentDown || f.Rule == health.RuleComponentImpaired) {
+		return // what ails a node has rules of its own; that it makes the whole DEGRADED has not
 	}
 	a.incidents.Sink(f)
 	key := f.Rule + "\x00" + f.Object

@@ -30,7 +30,7 @@ func (a *App) startLoops(ctx context.Context) {
 	})
 	a.every(ctx, touchEvery, "record key use", a.access.FlushUses)
 	a.every(ctx, time.Duration(a.config().Counters.SnapshotInterval), "snapshot counters", func(context.Context) error { return a.saveCounters() })
-	a.every(ctx, time.Duration(a.config().Audit.CheckpointInterval), "publish checkpoint", a.publishCheckpoint)
+	a.atOnce(ctx, time.Duration(a.config().Audit.CheckpointInterval), "publish checkpoint", a.publishCheckpoint)
 	if a.geo != nil {
 		a.every(ctx, geoEvery, "read address database", func(context.Context) error { return a.geo.Reload() })
 	}
@@ -43,8 +43,17 @@ func (a *App) startLoops(ctx context.Context) {
 
 // every runs fn at an interval until ctx ends; see watch.
 func (a *App) every(ctx context.Context, d time.Duration, name string, fn func(context.Context) error) {
+	a.repeat(ctx, d, d, name, fn)
+}
+
+// atOnce is every, and the first time now.
+func (a *App) atOnce(ctx context.Context, d time.Duration, name string, fn func(context.Context) error) {
+	a.repeat(ctx, 0, d, name, fn)
+}
+
+func (a *App) repeat(ctx context.Context, first, d time.Duration, name string, fn func(context.Context) error) {
 	a.loops.Go(func() {
-		t := time.NewTicker(d)
+		t := time.NewTimer(first)
 		defer t.Stop()
 		report := a.watch(name)
 		for {
@@ -52,6 +61,7 @@ func (a *App) every(ctx context.Context, d time.Duration, name string, fn func(c
 			case <-ctx.Done():
 				return
 			case <-t.C:
+				t.Reset(d)
 			}
 			once, cancel := context.WithTimeout(ctx, storeTimeout)
 			err := fn(once)

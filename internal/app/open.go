@@ -72,7 +72,12 @@ func (a *App) publishCheckpoint(ctx context.Context) error {
 	err = audit.Publish(a.checkpointDir(), signed)
 	var c *audit.ContradictionError
 	if contradicts := errors.As(err, &c); contradicts || err == nil {
-		a.signal(signal.Fact{Rule: "audit_unverified", Object: "checkpoints", Failing: contradicts, Value: "the log contradicts what was published of it: it was rolled back or rewritten"})
+		value := "the log extends what was published of it"
+		if contradicts {
+			value = "it was rolled back or rewritten; run gantry audit verify with --since"
+		}
+		// Each node has a directory of its own: what one finds, another does not.
+		a.signal(signal.Fact{Rule: "audit_contradicted", Object: "checkpoints", Failing: contradicts, Value: value})
 	}
 	return err
 }

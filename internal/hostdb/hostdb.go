@@ -43,7 +43,7 @@ func Open(address string) (*DB, error) {
 		}
 	} else {
 		cfg, err := pgx.ParseConfig(address)
-		if err != nil || cfg.Host == "" {
+		if err != nil || cfg.Host == "" || !strings.HasPrefix(address, "postgres://") && !strings.HasPrefix(address, "postgresql://") {
 			return nil, errors.New(`it must be "sqlite:PATH" or a PostgreSQL URL that pgx understands; the value is not shown`)
 		}
 		cfg.RuntimeParams["default_transaction_read_only"] = "on"

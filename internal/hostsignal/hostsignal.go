@@ -69,22 +69,22 @@ const (
 	MaxN      = 1_000_000_000
 )
 
-// Service takes reports and judges them. It is safe for concurrent use, but
-// for Judge, which one goroutine calls.
-type Service struct {
-	store  Store
-	sink   signal.Sink
-	rules  func() Rules
-	now    func() time.Time
-	raised map[fact]bool // under Judge
+// Service takes reports and judges them. It is safe for concurrent use.
+type Service struct{ o Options }
+
+// Options are what a Service stands on.
+type Options struct {
+	Store Store
+	Sink  signal.Sink // is told what is wrong
+	// Raised returns what fails by the last word of any node, of these rules and
+	// of others: only so can this node end what one that died began.
+	Raised func(ctx context.Context) ([]signal.Fact, error)
+	Rules  func() Rules
+	Now    func() time.Time
 }
 
-type fact struct{ rule, object string }
-
-// New returns a service that tells sink what is wrong.
-func New(store Store, sink signal.Sink, rules func() Rules, now func() time.Time) *Service {
-	return &Service{store: store, sink: sink, rules: rules, now: now, raised: map[fact]bool{}}
-}
+// New returns a service.
+func New(o Options) *Service { return &Service{o} }
 
 var objectForm = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,63}$`)
 
@@ -110,7 +110,7 @@ func (s *Service) Report(ctx context.Context, cs []Count) error {
 		out = append(out, c)
 	}
 	slices.SortFunc(out, func(a, b Count) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Object, b.Object)) })
-	return s.store.AddSignals(ctx, s.now(), out)
+	return s.o.Store.AddSignals(ctx, s.o.Now(), out)
 }
 
 func check(i int, c Count) error {
@@ -138,24 +138,26 @@ func kindNames() []string {
 // Judge tells the sink what the counts of the last minutes mean, and what is
 // over. One node calls it, again and again.
 func (s *Service) Judge(ctx context.Context) error {
-	now, r := s.now(), s.rules()
-	buckets, err := s.store.Signals(ctx, now.Add(-max(r.Window, r.Quiet)))
+	now, r := s.o.Now(), s.o.Rules()
+	buckets, err := s.o.Store.Signals(ctx, now.Add(-max(r.Window, r.Quiet)))
 	if err != nil {
 		return err
 	}
-	facts := Judge(buckets, r, func(rule, object string) bool { return s.raised[fact{rule, object}] }, now)
-	failing := map[fact]bool{}
+	raised, err := s.o.Raised(ctx)
+	if err != nil {
+		return err
+	}
+	was := func(rule, object string) bool {
+		return slices.ContainsFunc(raised, func(f signal.Fact) bool { return f.Rule == rule && f.Object == object })
+	}
+	facts := Judge(buckets, r, was, now)
 	for _, f := range facts {
-		if f.Failing {
-			failing[fact{f.Rule, f.Object}] = true
-		}
-		s.sink(f)
+		s.o.Sink(f)
 	}
-	for f := range s.raised { // nothing is counted of it any more
-		if !failing[f] && !slices.ContainsFunc(facts, func(g signal.Fact) bool { return g.Rule == f.rule && g.Object == f.object }) {
-			s.sink(signal.Fact{Rule: f.rule, Object: f.object, Value: "nothing is reported any more"})
+	for _, f := range raised { // nothing is counted of it any more
+		if ours(f.Rule) && !slices.ContainsFunc(facts, func(g signal.Fact) bool { return g.Rule == f.Rule && g.Object == f.Object }) {
+			s.o.Sink(signal.Fact{Rule: f.Rule, Object: f.Object, Value: "nothing is reported any more"})
 		}
 	}
-	s.raised = failing
 	return nil
 }

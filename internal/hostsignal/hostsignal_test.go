@@ -75,6 +75,8 @@ func TestJudge(t *testing.T) {
 		{"out of the window", []hostsignal.Bucket{count(7*time.Minute, hostsignal.Requests, "api", 100), count(7*time.Minute, hostsignal.Errors, "api", 100)}, false, nil},
 		{"still near the limit", []hostsignal.Bucket{count(0, hostsignal.Requests, "api", 1000), count(0, hostsignal.Errors, "api", 45)}, true, []string{"error_rate api"}},
 		{"well below it", []hostsignal.Bucket{count(0, hostsignal.Requests, "api", 1000), count(0, hostsignal.Errors, "api", 40)}, true, nil},
+		{"too few to tell that it is over", []hostsignal.Bucket{count(0, hostsignal.Requests, "api", 3), count(0, hostsignal.Errors, "api", 1)}, true, []string{"error_rate api"}},
+		{"few, and none fails", []hostsignal.Bucket{count(0, hostsignal.Requests, "api", 3)}, true, nil},
 		{"one payment", []hostsignal.Bucket{count(9*time.Minute, hostsignal.PaymentFailed, "stripe", 1)}, false, []string{"payment_failed stripe"}},
 		{"a payment of long ago", []hostsignal.Bucket{count(12*time.Minute, hostsignal.PaymentFailed, "stripe", 1)}, false, nil},
 		{"a query and an event", []hostsignal.Bucket{count(0, hostsignal.SecurityEvent, "login", 3), count(0, hostsignal.QueryError, "profiles", 2)}, false, []string{"query_error profiles", "security_event login"}},
@@ -86,44 +88,73 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestWhatWasRaisedIsCleared: every fact that was raised is cleared once,
-// also when no count of it is left.
+// conditions are what facts left failing, as the table of incidents keeps
+// them: it outlives each node.
+type conditions map[[2]string]bool
+
+func (c conditions) sink(f signal.Fact) {
+	if k := [2]string{f.Rule, f.Object}; f.Failing {
+		c[k] = true
+	} else {
+		delete(c, k)
+	}
+}
+
+func (c conditions) raised(context.Context) (out []signal.Fact, err error) {
+	for k := range c {
+		out = append(out, signal.Fact{Rule: k[0], Object: k[1], Failing: true})
+	}
+	return out, nil
+}
+
+// TestWhatWasRaisedIsCleared: every fact that was raised is cleared once, also
+// when no count of it is left and by another node; what others raised is left
+// alone.
 func TestWhatWasRaisedIsCleared(t *testing.T) {
-	var told []signal.Fact
-	m, now := &memory{}, noon
-	s := hostsignal.New(m, func(f signal.Fact) { told = append(told, f) }, func() hostsignal.Rules { return rules }, func() time.Time { return now })
-	judge := func() []signal.Fact {
-		t.Helper()
-		told = nil
-		if err := s.Judge(t.Context()); err != nil {
+	for _, takeover := range []bool{false, true} {
+		var told []signal.Fact
+		m, now, table := &memory{}, noon, conditions{{"disk_low", "data_dir"}: true}
+		node := func() *hostsignal.Service {
+			return hostsignal.New(hostsignal.Options{Store: m, Raised: table.raised, Rules: func() hostsignal.Rules { return rules }, Now: func() time.Time { return now },
+				Sink: func(f signal.Fact) { told = append(told, f); table.sink(f) }})
+		}
+		s := node()
+		judge := func() []signal.Fact {
+			t.Helper()
+			told = nil
+			if err := s.Judge(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return told
+		}
+		if err := s.Report(t.Context(), []hostsignal.Count{{Kind: hostsignal.PaymentFailed, Object: "stripe", N: 2}, {Kind: hostsignal.Errors, N: 30}}); err != nil {
 			t.Fatal(err)
 		}
-		return told
-	}
-	if err := s.Report(t.Context(), []hostsignal.Count{{Kind: hostsignal.PaymentFailed, Object: "stripe", N: 2}, {Kind: hostsignal.Errors, N: 30}}); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"error_rate host", "payment_failed stripe"}, failing(judge())); diff != "" {
-		t.Error(diff)
-	}
-	m.err = errors.New("away")
-	if s.Judge(t.Context()) == nil || len(told) != 2 {
-		t.Errorf("without a store: told %v", told)
-	}
-	m.err, now = nil, now.Add(12*time.Minute)
-	got := judge()
-	slices.SortFunc(got, func(a, b signal.Fact) int { return strings.Compare(a.Rule, b.Rule) })
-	if len(got) != 2 || got[0].Rule != "error_rate" || got[1].Rule != "payment_failed" || failing(got) != nil {
-		t.Errorf("at the end: %v", got)
-	}
-	if got := judge(); len(got) != 0 {
-		t.Errorf("and again: %v", got)
+		if diff := cmp.Diff([]string{"error_rate host", "payment_failed stripe"}, failing(judge())); diff != "" {
+			t.Error(diff)
+		}
+		m.err = errors.New("away")
+		if s.Judge(t.Context()) == nil || len(told) != 2 {
+			t.Errorf("without a store: told %v", told)
+		}
+		m.err, now = nil, now.Add(12*time.Minute)
+		if takeover {
+			s = node()
+		}
+		got := judge()
+		slices.SortFunc(got, func(a, b signal.Fact) int { return strings.Compare(a.Rule, b.Rule) })
+		if len(got) != 2 || got[0].Rule != "error_rate" || got[1].Rule != "payment_failed" || failing(got) != nil {
+			t.Errorf("takeover %t, at the end: %v", takeover, got)
+		}
+		if got := judge(); len(got) != 0 {
+			t.Errorf("and again: %v", got)
+		}
 	}
 }
 
 func TestReportRefuses(t *testing.T) {
 	m := &memory{}
-	s := hostsignal.New(m, signal.Discard, func() hostsignal.Rules { return rules }, func() time.Time { return noon })
+	s := hostsignal.New(hostsignal.Options{Store: m, Sink: signal.Discard, Now: func() time.Time { return noon }})
 	ok := hostsignal.Count{Kind: hostsignal.Requests, N: 1}
 	for _, cs := range [][]hostsignal.Count{
 		nil,

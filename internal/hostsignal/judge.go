@@ -13,6 +13,14 @@ import (
 // one that stays about the limit is one cause.
 const calm = 0.8
 
+const ruleErrorRate = "error_rate"
+
+// never are the kinds that should not happen at all. Each is a rule.
+func never() []Kind { return []Kind{PaymentFailed, QueryError, SecurityEvent} }
+
+// ours reports whether facts of the rule are told by this package.
+func ours(rule string) bool { return rule == ruleErrorRate || slices.Contains(never(), Kind(rule)) }
+
 // Judge says what buckets mean at now; raised tells what was failing before.
 // The newest bucket may still grow.
 func Judge(buckets []Bucket, r Rules, raised func(rule, object string) bool, now time.Time) []signal.Fact {
@@ -29,14 +37,14 @@ func Judge(buckets []Bucket, r Rules, raised func(rule, object string) bool, now
 	}
 	var out []signal.Fact
 	for object, requests := range inWindow[Requests] {
-		out = append(out, rate(object, requests, inWindow[Errors][object], r, raised("error_rate", object)))
+		out = append(out, rate(object, requests, inWindow[Errors][object], r, raised(ruleErrorRate, object)))
 	}
 	for object, errors := range inWindow[Errors] {
 		if _, ok := inWindow[Requests][object]; !ok { // a host that counts errors alone has as many requests
-			out = append(out, rate(object, errors, errors, r, raised("error_rate", object)))
+			out = append(out, rate(object, errors, errors, r, raised(ruleErrorRate, object)))
 		}
 	}
-	for _, k := range []Kind{PaymentFailed, QueryError, SecurityEvent} {
+	for _, k := range never() {
 		for object, n := range recent[k] {
 			out = append(out, signal.Fact{Rule: string(k), Object: object, Failing: true, Value: fmt.Sprintf("%d in the last %s", n, r.Quiet)})
 		}
@@ -54,12 +62,14 @@ func add(to map[Kind]map[string]int64, c Count) {
 	to[c.Kind][c.Object] += c.N
 }
 
+// rate judges the errors of one part. Too few requests raise nothing, but end
+// nothing either as long as they fail: a part that is broken has few.
 func rate(object string, requests, errors int64, r Rules, was bool) signal.Fact {
 	limit := r.ErrorPercent
 	if was {
 		limit *= calm
 	}
 	percent := 100 * float64(errors) / float64(max(requests, errors))
-	return signal.Fact{Rule: "error_rate", Object: object, Failing: requests >= r.MinRequests && percent > limit,
+	return signal.Fact{Rule: ruleErrorRate, Object: object, Failing: (was || requests >= r.MinRequests) && percent > limit,
 		Value: fmt.Sprintf("%.1f %% of %d requests in %s failed; the limit is %g %%", percent, requests, r.Window, r.ErrorPercent)}
 }

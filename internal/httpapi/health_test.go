@@ -66,7 +66,7 @@ func watch(t *testing.T, cs []health.Component, change func(*httpapi.Deps)) *wat
 			t.Fatal(err)
 		}
 		d.Monitor, d.Heartbeats, d.Sources, d.Diagnostics, d.Discovery = w.monitor, beats, sources, counts, "index"
-		d.HostSignals = hostsignal.New(d.Audit.(hostsignal.Store), signal.Discard, func() hostsignal.Rules { return hostsignal.Rules{} }, time.Now)
+		d.HostSignals = hostsignal.New(hostsignal.Options{Store: d.Audit.(hostsignal.Store), Now: time.Now})
 		d.RateLimitStatus = func(context.Context) (httpapi.RateLimitStatus, error) {
 			return httpapi.RateLimitStatus{ActiveWindows: 3, Refused: 5, Top: []ratelimit.ActionCount{{Action: "LOGIN", Count: 4}}}, nil
 		}

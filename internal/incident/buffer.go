@@ -89,6 +89,9 @@ func (b *Buffer) makeRoom(f signal.Fact) bool {
 	if b.full != "" && !class.Over(b.full) {
 		return false // a flood must not look through everything each time
 	}
+	if b.forget() {
+		return true
+	}
 	for k, l := range b.levels {
 		if !l.failing || class.Over(b.table.Rule(k.rule).Class) {
 			delete(b.levels, k)
@@ -98,6 +101,18 @@ func (b *Buffer) makeRoom(f signal.Fact) bool {
 	}
 	b.full = class
 	return false
+}
+
+// forget drops the shared failures that are written and were not stated since:
+// the store has them, and whoever ends one need not be this node.
+func (b *Buffer) forget() (any bool) {
+	for k, l := range b.levels {
+		if l.failing && l.wrote && !l.broke && l.gen == l.written && !b.table.Rule(k.rule).Local {
+			delete(b.levels, k)
+			any = true
+		}
+	}
+	return any
 }
 
 // batch is what one flush writes.
@@ -117,7 +132,7 @@ func (b *Buffer) take() batch {
 	out := batch{gens: map[levelKey]int64{}, at: b.now(), dropped: b.dropped}
 	for k, l := range b.levels {
 		reporter := ""
-		local := b.table.Local(k.rule, k.object)
+		local := b.table.Rule(k.rule).Local
 		if local {
 			reporter = b.node
 		}

@@ -69,6 +69,28 @@ func TestRoom(t *testing.T) {
 	}
 }
 
+// TestWrittenFailuresLeaveRoom: thousands of objects that stay failing, such
+// as signups, keep no fact from being told; each is still ended by its key.
+func TestWrittenFailuresLeaveRoom(t *testing.T) {
+	w := incidenttest.NewWorld(t, incidenttest.OnMemory(), incidenttest.Config(), "a", nil)
+	for n := range 3 * 4096 {
+		w.Fail(fmt.Sprint(n), "signup_unbacked")
+		if n%1000 == 0 {
+			if err := w.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.Fail("late", "config_minor")
+	w.Clear("7", "signup_unbacked")
+	if err := w.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if cs, err := w.Conditions(t.Context()); err != nil || len(cs) != 3*4096 {
+		t.Errorf("%d conditions, %v", len(cs), err)
+	}
+}
+
 // counting counts writes.
 func counting(h incidenttest.Harness) (fake *incidenttest.Fake, writes func() int) {
 	n := 0

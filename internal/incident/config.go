@@ -10,8 +10,6 @@ type Config struct {
 	Installation string // names this Gantry in messages and dedup keys; required
 	Contacts     []Contact
 	Rules        map[string]Override
-	// LocalComponents are the components that every node probes for itself.
-	LocalComponents []string
 	// Delays is how long a class waits before it is sent first: none for P0, at
 	// most 15 min for P1 and 1 h for P2. P3 waits for the morning.
 	Delays map[Class]time.Duration
@@ -55,7 +53,7 @@ func (c *Config) Validate() error {
 	if c.Installation == "" || len(c.Installation) > maxName {
 		return invalid("installation", "1 to 200 bytes", len(c.Installation), "name this installation, in 1 to %d bytes: receivers show it, and dedup keys are made of it", maxName)
 	}
-	if _, err := NewTable(c.Rules, nil); err != nil {
+	if _, err := NewTable(c.Rules); err != nil {
 		return err
 	}
 	names := map[string]bool{}
@@ -120,7 +118,7 @@ func (c *Config) validateTimes() error {
 // level 0. Incidents of them go to all contacts of level 0 instead; with none
 // at all, nobody is told.
 func (c *Config) Unreached() []string {
-	t, err := NewTable(c.Rules, nil)
+	t, err := NewTable(c.Rules)
 	if err != nil {
 		return nil
 	}

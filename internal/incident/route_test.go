@@ -69,7 +69,7 @@ func TestNextMorning(t *testing.T) {
 func TestPlan(t *testing.T) {
 	c := incidenttest.Config()
 	c.Delays = map[incident.Class]time.Duration{incident.P1: 5 * time.Minute, incident.P2: 30 * time.Minute}
-	table, err := incident.NewTable(nil, nil)
+	table, err := incident.NewTable(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

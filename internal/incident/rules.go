@@ -50,15 +50,16 @@ func Rules() []Rule {
 		{Name: "payment_failed", Class: P0, Channels: everyone, Text: "payments fail: {object}"},
 		{Name: "integrity_failed", Class: P0, Channels: everyone, Text: "data of {object} breaks an invariant"},
 		{Name: "audit_unverified", Class: P0, Channels: everyone, Text: "the audit log does not verify: {object}"},
+		{Name: "audit_contradicted", Class: P0, Channels: everyone, Local: true, Text: "the audit log contradicts what was published of it: {object}"},
 		{Name: "security_event", Class: P0, Channels: everyone, Text: "security event: {object}"},
 		{Name: StoreDown, Class: P0, Channels: everyone, Local: true, Text: "Gantry's own store does not answer"},
-		{Name: "error_rate", Class: P1, Channels: onCall, Text: "more than 5 % of requests fail: {object}"},
+		{Name: "error_rate", Class: P1, Channels: onCall, Text: "too many requests fail: {object}"},
 		{Name: "query_error", Class: P1, Channels: onCall, Text: "database queries fail: {object}"},
 		{Name: "backup_failed", Group: "backup", Class: P1, Channels: onCall, Text: "the backup of {object} failed"},
 		{Name: "backup_overdue", Group: "backup", Class: P1, Channels: onCall, Text: "the backup of {object} is overdue"},
 		{Name: "drill_missed", Class: P1, Channels: onCall, Text: "the recovery drill of {object} missed its promise"},
 		{Name: "ratelimit_degraded", Class: P1, Channels: onCall, Local: true, Text: "rate limiting is degraded: {object}"},
-		{Name: "violations_high", Class: P2, Channels: chat, Text: "more than 1,000 rate limit violations in an hour: {object}"},
+		{Name: "violations_high", Class: P2, Channels: chat, Text: "too many rate limit violations in an hour: {object}"},
 		{Name: "launch_misconfigured", Class: P2, Channels: chat, Text: "the launch mode {object} is misconfigured"},
 		{Name: "signup_unbacked", Class: P2, Channels: chat, Fold: "signups", Text: "signups were confirmed beyond what backs them"},
 		{Name: "backup_warning", Class: P2, Channels: chat, Text: "the backup of {object} has warnings"},
@@ -84,22 +85,17 @@ type Override struct {
 // Table is the rules in force. It does not change.
 type Table struct {
 	rules map[string]Rule
-	local map[string]bool // components that every node probes
 }
 
-// NewTable returns the table with the overrides by rule name. localComponents
-// are the components that every node probes for itself. An override of an
-// unknown rule, or with an unknown class or channel, is INVALID_ARGUMENT.
-func NewTable(overrides map[string]Override, localComponents []string) (*Table, error) {
-	t := &Table{rules: map[string]Rule{}, local: map[string]bool{}}
+// NewTable returns the table with the overrides by rule name. An override of
+// an unknown rule, or with an unknown class or channel, is INVALID_ARGUMENT.
+func NewTable(overrides map[string]Override) (*Table, error) {
+	t := &Table{rules: map[string]Rule{}}
 	for _, r := range Rules() {
 		if r.Group == "" {
 			r.Group = r.Name
 		}
 		t.rules[r.Name] = r
-	}
-	for _, c := range localComponents {
-		t.local[c] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(overrides)) {
 		o := overrides[name]
@@ -139,13 +135,6 @@ func (t *Table) Rule(name string) Rule {
 func (t *Table) Known(name string) bool {
 	_, ok := t.rules[name]
 	return ok
-}
-
-// Local reports whether facts of the rule about the object speak for the node
-// that reports them only.
-func (t *Table) Local(rule, object string) bool {
-	r := t.Rule(rule)
-	return r.Local || r.Group == "component" && t.local[object]
 }
 
 // CauseOf returns the cause that a failing rule and object belong to.

@@ -20,6 +20,7 @@ func TestRules(t *testing.T) {
 		"payment_failed":       "P0 payment_failed pager,chat,email",
 		"integrity_failed":     "P0 integrity_failed pager,chat,email",
 		"audit_unverified":     "P0 audit_unverified pager,chat,email",
+		"audit_contradicted":   "P0 audit_contradicted pager,chat,email",
 		"security_event":       "P0 security_event pager,chat,email",
 		"store_down":           "P0 store_down pager,chat,email",
 		"health_degraded":      "P1 component pager,chat",
@@ -45,7 +46,7 @@ func TestRules(t *testing.T) {
 		"readiness_warn":       "P3 readiness_warn chat,email",
 		"config_minor":         "P3 config_minor chat,email",
 	}
-	table, err := incident.NewTable(nil, nil)
+	table, err := incident.NewTable(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,13 +58,9 @@ func TestRules(t *testing.T) {
 			channels = append(channels, string(c))
 		}
 		got[r.Name] = string(r.Class) + " " + r.Group + " " + strings.Join(channels, ",")
-		if after := time.Duration(0); r.Name == "health_degraded" {
-			after = 5 * time.Minute
-			if r.After != after {
-				t.Errorf("%s counts after %v, want %v", r.Name, r.After, after)
-			}
-		} else if r.After != 0 {
-			t.Errorf("%s counts after %v", r.Name, r.After)
+		after := map[string]time.Duration{"health_degraded": 5 * time.Minute, "background_failing": time.Minute}[r.Name]
+		if r.After != after {
+			t.Errorf("%s counts after %v, want %v", r.Name, r.After, after)
 		}
 		if r.Fold == "" && !strings.Contains(r.Text, "{object}") && r.Name != "store_down" {
 			t.Errorf("%s does not say what fails: %q", r.Name, r.Text)
@@ -135,7 +132,7 @@ func TestOverrides(t *testing.T) {
 // TestUnknownRule: a rule without a row is refused in the configuration, and
 // recorded all the same when a fact names it.
 func TestUnknownRule(t *testing.T) {
-	if _, err := incident.NewTable(map[string]incident.Override{"no_such": {Class: incident.P0}}, nil); fault.CodeOf(err) != fault.InvalidArgument || !strings.Contains(err.Error(), "disk_low") {
+	if _, err := incident.NewTable(map[string]incident.Override{"no_such": {Class: incident.P0}}); fault.CodeOf(err) != fault.InvalidArgument || !strings.Contains(err.Error(), "disk_low") {
 		t.Errorf("an override of no rule: %v", err)
 	}
 	w := incidenttest.NewWorld(t, incidenttest.OnMemory(), incidenttest.Config(), "a", nil)

@@ -53,7 +53,7 @@ func (s *Service) Configure(c Config) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	t, err := NewTable(c.Rules, c.LocalComponents)
+	t, err := NewTable(c.Rules)
 	if err != nil {
 		return err
 	}

@@ -216,7 +216,7 @@ func TestOutage(t *testing.T) {
 func direct(t *testing.T, up *atomic.Bool, open bool, marks *[]bool, receivers map[string]incident.Receiver, timeout time.Duration) (stop func()) {
 	t.Helper()
 	c := incidenttest.Config()
-	table, err := incident.NewTable(nil, nil)
+	table, err := incident.NewTable(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,11 +99,12 @@ func (c *Control) Refresh(ctx context.Context) error {
 }
 
 // misconfigured raises or clears a signal for each mode whose phase opens a
-// blocked country by name, or none at all.
+// blocked country by name, or none at all. The first read tells all: what was
+// raised before may be over.
 func (c *Control) misconfigured(was *View, s *State) {
 	for _, m := range Modes() {
 		before, now := was.misfit(m), s.misfit(m)
-		if before != now || was.At.IsZero() && now != "" {
+		if before != now || was.At.IsZero() {
 			c.o.Signals(signal.Fact{Rule: "launch_misconfigured", Object: string(m), Failing: now != "", Value: now})
 		}
 	}

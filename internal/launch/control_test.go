@@ -12,6 +12,7 @@ import (
 	"avalo.app/gantry/internal/audit"
 	"avalo.app/gantry/internal/fault"
 	"avalo.app/gantry/internal/launch"
+	"avalo.app/gantry/internal/signal"
 )
 
 // What fake adds to the rows in memory, so that it is a store of everything.
@@ -238,6 +239,11 @@ func TestSetMaintenance(t *testing.T) {
 func TestMisconfigured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, launch.SoftLaunch)
+		// The first read ends whatever a node before this one raised.
+		if len(b.facts) != len(launch.Modes()) || slices.ContainsFunc(b.facts, func(f signal.Fact) bool { return f.Failing || f.Rule != "launch_misconfigured" }) {
+			t.Fatalf("at the start: %+v", b.facts)
+		}
+		b.facts = nil
 		s := launch.DefaultSettings()
 		s.Blocked = []string{"ch"}
 		if _, _, err := b.control.SetSettings(t.Context(), s, -1, ana, why); err != nil {

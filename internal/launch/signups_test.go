@@ -450,6 +450,7 @@ func TestReserveInput(t *testing.T) {
 func TestUnbackedSignal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, launch.GlobalLaunch)
+		b.facts = nil // of the modes
 		want := func(what string, want ...string) {
 			t.Helper()
 			if got := b.signals(); !slices.Equal(got, want) {

@@ -11,16 +11,23 @@ import (
 
 // AddSignals implements hostsignal.Store.
 func (db *DB) AddSignals(ctx context.Context, at time.Time, cs []hostsignal.Count) error {
+	return db.Write(ctx, "store.AddSignals", func(tx *Tx) error { return tx.addCounts(ctx, at, cs) })
+}
+
+// addCounts adds to the minute of at. cs are in the order of their keys, or two
+// transactions could wait for each other.
+func (t *Tx) addCounts(ctx context.Context, at time.Time, cs []hostsignal.Count) error {
+	if len(cs) == 0 {
+		return nil
+	}
 	minute := micros(at.Truncate(time.Minute))
 	args := make([]any, 0, 4*len(cs))
 	for _, c := range cs {
 		args = append(args, minute, string(c.Kind), c.Object, c.N)
 	}
-	return db.Write(ctx, "store.AddSignals", func(tx *Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO host_signals (minute, kind, object, n) VALUES `+db.dialect.values(len(cs), 4)+`
-			ON CONFLICT (minute, kind, object) DO UPDATE SET n = host_signals.n + excluded.n`, args...)
-		return err
-	})
+	_, err := t.Exec(ctx, `INSERT INTO host_signals (minute, kind, object, n) VALUES `+t.db.dialect.values(len(cs), 4)+`
+		ON CONFLICT (minute, kind, object) DO UPDATE SET n = host_signals.n + excluded.n`, args...)
+	return err
 }
 
 // Signals implements hostsignal.Store.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"avalo.app/gantry/internal/hostsignal"
 	"avalo.app/gantry/internal/ratelimit"
 )
 
@@ -56,17 +57,13 @@ func (t *Tx) countViolations(ctx context.Context, vs []ratelimit.Violation) erro
 			n[kindViolations] += v.Count
 		}
 	}
-	minute := micros(t.db.now().Truncate(time.Minute))
+	var cs []hostsignal.Count
 	for _, kind := range []string{kindAuthFailures, kindViolations} {
-		if n[kind] == 0 {
-			continue
-		}
-		if _, err := t.Exec(ctx, `INSERT INTO host_signals (minute, kind, object, n) VALUES ($1, $2, 'gantry', $3)
-			ON CONFLICT (minute, kind, object) DO UPDATE SET n = host_signals.n + excluded.n`, minute, kind, n[kind]); err != nil {
-			return err
+		if n[kind] > 0 {
+			cs = append(cs, hostsignal.Count{Kind: hostsignal.Kind(kind), Object: "gantry", N: n[kind]})
 		}
 	}
-	return nil
+	return t.addCounts(ctx, t.db.now(), cs)
 }
 
 // CountViolations returns how many requests were refused since a moment's

@@ -196,11 +196,10 @@ func classRises(t *testing.T, h Harness) {
 
 func reporters(t *testing.T, h Harness) {
 	c := Config()
-	c.LocalComponents = []string{"clock"}
 	a := NewWorld(t, h, c, "a", nil)
 	b := NewWorld(t, h, c, "b", nil) // holds the lease
 	a.Fail("data", "disk_low")
-	a.Fail("clock", "component_impaired")
+	a.Fail("clock", "disk_low")
 	a.Fail("api", "error_rate")
 	must := func(err error) {
 		t.Helper()
@@ -213,7 +212,7 @@ func reporters(t *testing.T, h Harness) {
 	b.Is("P1 open", "P2 open", "P2 open")
 	for range 20 { // b is healthy all the time, a states what it knows
 		b.Clear("data", "disk_low")
-		b.Clear("clock", "component_impaired")
+		b.Clear("clock", "disk_low")
 		must(a.Flush(t.Context()))
 		b.MustTurn(30 * time.Second)
 	}
