@@ -33,7 +33,7 @@ const (
 	incidentFlush     = 500 * time.Millisecond
 	incidentEvaluate  = time.Second
 	incidentRetention = 366 * 24 * time.Hour
-	alertLasts        = 15 * time.Minute // of an alert in Alertmanager that nobody repeats
+	alertLasts        = 10 * time.Minute // of an alert in Alertmanager that nobody repeats
 )
 
 // openIncidents builds what takes every other feature's facts, and so comes
