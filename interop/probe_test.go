@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"net"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,35 +28,10 @@ func freeAddr(t *testing.T) (addr, port string) {
 	return addr, port
 }
 
-// listens waits until something listens at the address.
-func listens(t *testing.T, addr string) {
-	t.Helper()
-	await(t, "", func() bool {
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err == nil
-	})
-}
-
 // TestStripeProbe measures stripe-mock, Stripe's own imitation of its API.
 func TestStripeProbe(t *testing.T) {
-	bin := filepath.Join(t.TempDir(), "stripe-mock")
-	if out, err := exec.Command("go", "build", "-o", bin, "github.com/stripe/stripe-mock").CombinedOutput(); err != nil {
-		t.Fatalf("go build stripe-mock: %v: %s", err, out)
-	}
 	addr, _ := freeAddr(t)
-	cmd := exec.Command(bin, "-http-addr", addr)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	listens(t, addr)
+	run(t, addr, nil, stripeMock, "-http-addr", addr)
 	line := probetest.NewLine(t, "tcp", addr)
 	p, err := stripe.New(stripe.Config{Key: "sk_test_123", BaseURL: "http://" + line.Addr()})
 	if err != nil {
