@@ -17,6 +17,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -85,8 +86,9 @@ type App struct {
 	receivers   map[string]incident.Receiver
 	counts      atomic.Pointer[incidentCounts]
 	saved       atomic.Pointer[time.Time] // the last counter snapshot, or the start
-	diskLow     bool                      // under diskSignal
-	auditDue    time.Time                 // when this node verifies the audit log again; under auditSignal
+	statfs      func(path string, st *syscall.Statfs_t) error
+	diskLow     bool      // under diskSignal
+	auditDue    time.Time // when this node verifies the audit log again; under auditSignal
 
 	edges  sync.Mutex
 	failed map[string]bool // facts that fail, by rule and object; under edges
@@ -118,7 +120,7 @@ func (a *App) onStop(name string, fn func(context.Context) error) {
 // brings its schema forward and loads what the node keeps. After an error
 // everything is released.
 func New(ctx context.Context, cfg config.Config, o Options) (*App, error) {
-	a := &App{o: o, node: rand.Text()[:12], registry: prometheus.NewRegistry(), dead: make(chan error, 1), failed: map[string]bool{}}
+	a := &App{o: o, node: rand.Text()[:12], registry: prometheus.NewRegistry(), statfs: syscall.Statfs, dead: make(chan error, 1), failed: map[string]bool{}}
 	a.cfg.Store(&cfg)
 	for _, step := range []func(context.Context) error{
 		// The first admin key is made last but for what cannot fail on a valid

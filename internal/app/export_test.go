@@ -1,6 +1,12 @@
 package app
 
 import (
+	"syscall"
+
+	"avalo.app/gantry/internal/signal"
+)
+
+import (
 	"context"
 	"time"
 
@@ -27,3 +33,9 @@ func (a *App) Registry() *prometheus.Registry { return a.registry }
 
 // Lasts is lasts.
 var Lasts = lasts
+
+// Signal tells a fact as features do, also those that are not there yet.
+func (a *App) Signal(f signal.Fact) { a.signal(f) }
+
+// SetDisk replaces what looks at the disk. Call it before Start.
+func (a *App) SetDisk(f func(path string, st *syscall.Statfs_t) error) { a.statfs = f }

@@ -89,11 +89,18 @@ type started struct {
 	creds  map[string]string
 	issuer *issuer
 	ahead  *atomic.Int64 // of its clock, in nanoseconds; over 15 minutes at once outdates its keys
+	app    *app.App
 }
 
 func (s started) advance(d time.Duration) { s.ahead.Add(int64(d)) }
 
 func start(t *testing.T, change func(*config.Config)) started {
+	t.Helper()
+	return startWith(t, change, func(*app.App) {})
+}
+
+// startWith changes the program, too, before it starts.
+func startWith(t *testing.T, change func(*config.Config), before func(*app.App)) started {
 	t.Helper()
 	iss := newIssuer(t)
 	cfg := config.Default()
@@ -110,6 +117,7 @@ func start(t *testing.T, change func(*config.Config)) started {
 	if err != nil {
 		t.Fatal(err)
 	}
+	before(a)
 	if err := a.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +131,7 @@ func start(t *testing.T, change func(*config.Config)) started {
 		t.Fatal(err)
 	}
 	in := time.Now().Add(time.Hour)
-	s := started{url: "http://" + a.Addr(), issuer: iss, ahead: ahead, creds: map[string]string{
+	s := started{url: "http://" + a.Addr(), issuer: iss, ahead: ahead, app: a, creds: map[string]string{
 		"none": "", "admin": a.BootstrapKey(),
 		"token app": iss.token(t, "gantry", "app", in, nil), "token moderator": iss.token(t, "gantry", "moderator", in, nil),
 		"token admin": iss.token(t, "gantry", "admin", in, nil), "forged token": iss.token(t, "gantry", "admin", in, forge),

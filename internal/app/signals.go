@@ -20,7 +20,7 @@ import (
 
 // The pace of what Gantry says of itself.
 const (
-	diskEvery  = 30 * time.Second
+	diskEvery  = 10 * time.Second
 	ownEvery   = 10 * time.Second
 	auditEvery = 24 * time.Hour
 	auditAgain = time.Hour        // while it does not verify
@@ -59,7 +59,7 @@ func (a *App) raised(ctx context.Context) ([]signal.Fact, error) {
 // one that stays about it is one cause.
 func (a *App) diskSignal(context.Context) error {
 	var st syscall.Statfs_t
-	if err := syscall.Statfs(a.config().DataDir, &st); err != nil {
+	if err := a.statfs(a.config().DataDir, &st); err != nil {
 		return fmt.Errorf("data_dir: %w", err)
 	}
 	if st.Blocks == 0 {
