@@ -53,6 +53,9 @@ type View struct {
 
 // NewControl returns a control that knows the defaults until Refresh.
 func NewControl(o ControlOptions) *Control {
+	if o.Signals == nil {
+		o.Signals = signal.Discard
+	}
 	o.StoreTimeout = cmp.Or(o.StoreTimeout, storeTimeout)
 	c := &Control{o: o}
 	c.view.Store(&View{State: NewState()})
