@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -90,6 +91,28 @@ func startHost(t *testing.T, change func(*host, *config.Config)) *host {
 	})
 	h.clock.Store(h.ahead)
 	return h
+}
+
+// again starts another program on the directory of one that stopped. Its
+// credentials are those of the first.
+func again(t *testing.T, dir string, first *host) *host {
+	t.Helper()
+	cfg := config.Default()
+	cfg.DataDir, cfg.Server.Listen = dir, "127.0.0.1:0"
+	cfg.Incidents.Receivers = map[string]config.Receiver{"pager": toldBy(first.pager, "pager"), "chat": toldBy(first.chat, "chat"), "email": toldBy(first.email, "email")}
+	a, err := app.New(t.Context(), cfg, app.Options{Version: "test", Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.Stop(context.Background()); err != nil { // the test's context is over
+			t.Error(err)
+		}
+	})
+	return &host{started: started{url: "http://" + a.Addr(), creds: first.creds, app: a}}
 }
 
 // now is the program's clock.
