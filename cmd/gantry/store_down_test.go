@@ -10,29 +10,25 @@ import (
 	"avalo.app/gantry/internal/store/storetest"
 )
 
-// TestStoreDown: when the store is killed, and by make accept also when it
-// hangs, every node pages directly within 45 s and by one key, and resolves by
-// it when the store is back. Incidents go on then.
+// TestStoreDown: when the store is killed, and in make accept also when it
+// takes connections and answers nothing, every node pages directly within 45 s
+// and by one key, and resolves by it when the store is back. Incidents go on
+// then.
 func TestStoreDown(t *testing.T) {
 	t.Parallel() // it waits for half a minute of patience to end
-	storeDown(t, (*storetest.Server).Kill, func(t *testing.T, s *storetest.Server) {
-		if err := s.Start(); err != nil {
-			t.Fatal(err)
-		}
+	t.Run("killed", func(t *testing.T) {
+		storeDown(t, (*storetest.Server).Kill, func(s *storetest.Server, t testing.TB) {
+			if err := s.Start(); err != nil {
+				t.Fatal(err)
+			}
+		})
 	})
-}
-
-// TestStoreHangs is TestStoreDown with a store that takes connections and
-// answers nothing.
-func TestStoreHangs(t *testing.T) {
-	if os.Getenv("GANTRY_ACCEPT") == "" {
-		return // the same again, but for what is asked to end
+	if os.Getenv("GANTRY_ACCEPT") != "" {
+		t.Run("hanging", func(t *testing.T) { storeDown(t, (*storetest.Server).Freeze, (*storetest.Server).Thaw) })
 	}
-	t.Parallel()
-	storeDown(t, func(s *storetest.Server, t testing.TB) { s.Freeze(t) }, func(t *testing.T, s *storetest.Server) { s.Thaw(t) })
 }
 
-func storeDown(t *testing.T, begin func(*storetest.Server, testing.TB), end func(*testing.T, *storetest.Server)) {
+func storeDown(t *testing.T, begin, end func(*storetest.Server, testing.TB)) {
 	pg := storetest.StartServer(t)
 	n := newPair(t, pg.URL)
 	names := []string{"first", "second"}
@@ -76,7 +72,7 @@ func storeDown(t *testing.T, begin func(*storetest.Server, testing.TB), end func
 	if got := heard("first", "resolve"); len(got) != 0 {
 		t.Errorf("resolved before its end: %+v", got)
 	}
-	end(t, pg)
+	end(pg, t)
 	each("resolve")
 	if len(keys) != 1 {
 		t.Errorf("the keys are %v, want one", keys)
