@@ -112,7 +112,7 @@ func verify(t *testing.T, data string) (int, string) {
 // everything it printed.
 func run(t *testing.T, data string, args ...string) (int, string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd := exec.CommandContext(t.Context(), command, args...)
 	cmd.Env = append(os.Environ(), "GANTRY_DATA="+data)
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {

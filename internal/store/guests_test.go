@@ -293,7 +293,7 @@ func TestWaitlistRace(t *testing.T) {
 // address, code, network address, note, reason or name.
 func TestPublicLeaves(t *testing.T) {
 	withLaunch(t, func(t *testing.T, db *store.DB, c *launchtest.Clock) {
-		control := launch.NewControl(launch.ControlOptions{Store: db, Days: db.SignupDays, Gate: launch.NoReport{}, Now: c.Now, 
+		control := launch.NewControl(launch.ControlOptions{Store: db, Days: db.SignupDays, Gate: launch.NoReport{}, Now: c.Now,
 			Distinct: func(_ context.Context, a, b launch.Actor) (bool, error) { return a.Owner != b.Owner, nil }})
 		h := launch.NewHasher([]byte("k"))
 		signups := launch.NewSignups(launch.SignupOptions{Store: db, Control: control, Hasher: h, Limits: noLimits{}, Now: c.Now})
