@@ -90,7 +90,8 @@ func (a *App) testReceiver(ctx context.Context, l api.AlertReceiver, class incid
 }
 
 func (a *App) attempt(ctx context.Context, name string, m incident.Message) api.AlertTestStep {
-	ctx, cancel := context.WithTimeout(ctx, incident.DefaultTimeout)
+	// Whoever asked may leave: the resolve must follow the trigger all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), incident.DefaultTimeout)
 	defer cancel()
 	start := time.Now()
 	answer, err := a.receivers[name].Deliver(ctx, m)

@@ -194,6 +194,7 @@ func (a *App) signal(f signal.Fact) {
 		return // what ails a node has rules of its own; that it makes the whole DEGRADED has not
 	}
 	a.incidents.Sink(f)
+	f.Object, f.Value = incident.Clean(f.Object), incident.Clean(f.Value) // logs are as public as alerts
 	key := f.Rule + "\x00" + f.Object
 	a.edges.Lock()
 	was := a.failed[key]

@@ -138,6 +138,9 @@ func sameOrigin(r *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
 		return fmt.Errorf("egress: more than %d redirects", maxRedirects)
 	}
+	if via[0].Method != r.Method {
+		return http.ErrUseLastResponse // a POST that became a GET of a login page was not accepted
+	}
 	if from := via[len(via)-1].URL; origin(from) != origin(r.URL) {
 		return fmt.Errorf("%w: %s redirects to %s; name the final URL", ErrHost, from.Host, r.URL.Host)
 	}

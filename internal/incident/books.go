@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -259,10 +260,26 @@ func (b *Books) tell(i *Incident, s Send, now time.Time) {
 func (r Routing) message(i *Incident, a Action, now time.Time) Message {
 	m := Message{Action: a, DedupKey: DedupKey(r.Config.Installation, i.Cause, i.Seq), Incident: i.ID, Class: i.Class, State: i.State,
 		Group: i.Group, Object: i.Object, Rules: slices.Clone(i.Rules), Summary: i.Summary, Source: r.Config.Installation, OpenedAt: i.OpenedAt, At: now}
+	if a == Resolve {
+		m.Summary = over(i, now)
+	}
 	if r.Config.Link != "" {
 		m.Link = r.Config.Link + i.ID
 	}
 	return m
+}
+
+// over is the summary of an incident that ended: what was wrong must not read
+// as if it were still.
+func over(i *Incident, now time.Time) string {
+	s := "over"
+	if lasted := now.Sub(i.OpenedAt).Round(time.Second); lasted > 0 {
+		s += " after " + lasted.String()
+	}
+	if i.Reopened > 0 {
+		s += ", reopened " + strconv.Itoa(i.Reopened) + "×"
+	}
+	return cut(s+"; it was: "+i.Summary, maxSummary)
 }
 
 // beat puts the heartbeats that are due into the outbox. One that waits there

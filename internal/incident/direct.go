@@ -92,8 +92,9 @@ func (d *Direct) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		began := o.since // forgotten by the step that resolves
 		if a := o.Step(d.now(), err == nil); a != "" {
-			d.tell(ctx, a, lines, &sending)
+			d.tell(ctx, a, began, lines, &sending)
 		}
 		if !sleep(ctx, directEvery) {
 			return ctx.Err()
@@ -106,8 +107,8 @@ type line struct{ next chan told }
 
 // tell gives every receiver of StoreDown the message; one that has not
 // accepted the last is told the new one instead.
-func (d *Direct) tell(ctx context.Context, a Action, lines map[string]*line, sending *sync.WaitGroup) {
-	m, names := d.message(a)
+func (d *Direct) tell(ctx context.Context, a Action, began time.Time, lines map[string]*line, sending *sync.WaitGroup) {
+	m, names := d.message(a, began)
 	r := d.begin(a, len(names))
 	for _, name := range names {
 		l := lines[name]
@@ -196,12 +197,16 @@ func (d *Direct) attempt(ctx context.Context, name string, m Message) error {
 	return err
 }
 
-// message returns what to say, and to whom: the contacts of level 0 that the
+// message returns what to say of an outage that began then (zero: unknown,
+// before this node's start), and to whom: the contacts of level 0 that the
 // incident StoreDown would reach.
-func (d *Direct) message(a Action) (Message, []string) {
+func (d *Direct) message(a Action, began time.Time) (Message, []string) {
 	r := d.Routing()
 	now := d.now()
-	i := &Incident{Cause: Cause{Group: StoreDown, Object: "store"}, Rules: []string{StoreDown}, Class: r.Table.Rule(StoreDown).Class, State: Open, OpenedAt: now}
+	if began.IsZero() {
+		began = now
+	}
+	i := &Incident{Cause: Cause{Group: StoreDown, Object: "store"}, Rules: []string{StoreDown}, Class: r.Table.Rule(StoreDown).Class, State: Open, OpenedAt: began}
 	if a == Resolve {
 		i.State = Resolved
 	}

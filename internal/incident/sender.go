@@ -18,6 +18,10 @@ const (
 	sweepEvery     = time.Minute
 )
 
+// LongestClaim is more than any claim lasts: what waits longer is not on its
+// way, but was not accepted.
+const LongestClaim = time.Minute
+
 // Sender takes messages from the outbox and gives them to receivers until
 // they accept, in order for each incident and receiver, each receiver for
 // itself: one that hangs delays no other. Its fields do not change while Run
@@ -119,7 +123,9 @@ func (s *Sender) judge(d Delivery, a Answer, err error) (r Result, pause time.Du
 		r.NextAt = s.now().Add(wait)
 		return r, max(min(e.RetryAfter, longestWait), min(wait, longestPause))
 	case d.Action == Resolve:
-		r.NextAt = s.now().Add(refusedWait)
+		// It holds nothing back: when the incident reopened meanwhile, the page is
+		// what counts, by the same key, and another resolve will follow it.
+		r.NextAt, r.Refused = s.now().Add(refusedWait), true
 	default:
 		r.State = Failed
 	}

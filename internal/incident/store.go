@@ -41,7 +41,8 @@ type Store interface {
 	ClaimDelivery(ctx context.Context, f Fence, receiver string, hold time.Duration) (d Delivery, ok bool, err error)
 
 	// FinishDelivery records under the fence how the claimed attempt went, if it
-	// is still the last one.
+	// is still the last one. A Refused one that has another of its incident and
+	// receiver behind it is Failed: the next of them is the receiver's.
 	FinishDelivery(ctx context.Context, f Fence, d Delivery, r Result) error
 
 	// PruneIncidents deletes, under the fence, at most limit incidents that were
@@ -56,6 +57,9 @@ type Result struct {
 	State  DeliveryState
 	NextAt time.Time // of a Pending one
 	Answer string
+	// Refused says that a Pending one was refused for good, and is tried again
+	// only as long as nothing waits behind it.
+	Refused bool
 }
 
 // SilenceStore keeps silences. Changes commit with their audit entries.

@@ -42,13 +42,17 @@ func (t *Tx) saveDeliveries(ctx context.Context, ds []incident.Delivery) error {
 	return nil
 }
 
-// dropOutdated deletes what a delivery replaces: heartbeats of days ago, and
-// repeats before the last that are not on their way.
+// dropOutdated deletes what a delivery replaces: heartbeats of an hour ago, and
+// repeats before the last that are not on their way. It makes due what a page
+// would wait behind.
 func (t *Tx) dropOutdated(ctx context.Context, d incident.Delivery) (err error) {
 	switch d.Action {
 	case incident.Heartbeat:
 		_, err = t.Exec(ctx, `DELETE FROM incident_deliveries WHERE incident_id = '' AND receiver = $1 AND state <> 'pending' AND created_at < $2`,
 			d.Receiver, micros(d.CreatedAt.Add(-keepHeartbeats)))
+	case incident.Trigger: // a resolve that waits for its hour must not hold back a page
+		_, err = t.Exec(ctx, `UPDATE incident_deliveries SET next_at = $1 WHERE incident_id = $2 AND receiver = $3 AND action = 'resolve' AND state = 'pending'
+			AND next_at > $4`, micros(d.NextAt), d.Incident, d.Receiver, micros(d.NextAt.Add(incident.LongestClaim)))
 	case incident.Repeat:
 		_, err = t.Exec(ctx, `DELETE FROM incident_deliveries WHERE incident_id = $1 AND receiver = $2 AND action = 'repeat' AND id < $3
 			AND (state <> 'pending' OR attempts = 0)`, d.Incident, d.Receiver, d.ID)
@@ -107,6 +111,16 @@ func (db *DB) FinishDelivery(ctx context.Context, f incident.Fence, d incident.D
 	return db.Write(ctx, "store.FinishDelivery", func(tx *Tx) error {
 		if err := tx.underLease(ctx, lease.Held(f)); err != nil {
 			return err
+		}
+		if r.Refused {
+			var behind int64
+			if err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM incident_deliveries WHERE receiver = $1 AND incident_id = $2 AND id > $3 AND state = 'pending'`,
+				d.Receiver, d.Incident, d.ID).Scan(&behind); err != nil {
+				return err
+			}
+			if behind > 0 {
+				r.State = incident.Failed
+			}
 		}
 		done := time.Time{}
 		if r.State != incident.Pending {

@@ -152,6 +152,12 @@ func (m *Memory) save(b *incident.Books) {
 			return d.Action == incident.Repeat && o.Action == incident.Repeat && o.Incident == d.Incident && o.Receiver == d.Receiver &&
 				(o.State != incident.Pending || o.Attempts == 0)
 		})
+		for n := range m.deliveries {
+			if o := &m.deliveries[n]; d.Action == incident.Trigger && o.Action == incident.Resolve && o.Incident == d.Incident && o.Receiver == d.Receiver &&
+				o.State == incident.Pending && o.NextAt.After(d.NextAt.Add(incident.LongestClaim)) {
+				o.NextAt = d.NextAt
+			}
+		}
 		m.deliveries = append(m.deliveries, d)
 	}
 }
@@ -234,6 +240,11 @@ func (m *Memory) FinishDelivery(_ context.Context, f incident.Fence, d incident.
 	}
 	for n := range m.deliveries {
 		if o := &m.deliveries[n]; o.ID == d.ID && o.Attempts == d.Attempts && o.State == incident.Pending {
+			if r.Refused && slices.ContainsFunc(m.deliveries, func(b incident.Delivery) bool {
+				return b.Incident == d.Incident && b.Receiver == d.Receiver && b.ID > d.ID && b.State == incident.Pending
+			}) {
+				r.State = incident.Failed
+			}
 			o.State, o.NextAt, o.Answer, o.DoneAt = r.State, r.NextAt, r.Answer, time.Time{}
 			if r.State != incident.Pending {
 				o.DoneAt = m.now()

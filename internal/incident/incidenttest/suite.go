@@ -34,6 +34,7 @@ func RunStore(t *testing.T, open func(*testing.T) Harness) {
 		{"a delivery is claimed once", claimedOnce},
 		{"deliveries wait for those before them", inOrder},
 		{"a stale finish changes nothing", staleFinish},
+		{"a refused resolve holds back no page", refusedResolve},
 		{"people change incidents in an audited commit", audited},
 		{"silences", silences},
 		{"heartbeats", heartbeats},

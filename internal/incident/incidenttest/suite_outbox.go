@@ -330,3 +330,36 @@ func pruning(t *testing.T, h Harness) {
 		t.Errorf("number %d is given again", is[3].Seq)
 	}
 }
+
+func refusedResolve(t *testing.T, h Harness) {
+	w := NewWorld(t, h, Config(), "a", nil)
+	w.Fail("x", "payment_failed")
+	w.MustTurn(0)
+	refuses := true
+	w.Receivers["pager"].OnDeliver = func(_ context.Context, m incident.Message) error {
+		if refuses && m.Action == incident.Resolve {
+			return &incident.DeliveryError{Permanent: true, Text: "no"}
+		}
+		return nil
+	}
+	w.Clear("x", "payment_failed")
+	w.MustTurn(time.Minute)
+	w.Heard("pager", "trigger P0")
+	w.Fail("x", "payment_failed")
+	w.MustTurn(2 * time.Minute)
+	if _, err := w.Sender.Next(t.Context(), w.Fence, "pager"); err != nil {
+		t.Fatal(err)
+	}
+	got := w.Receivers["pager"].Actions()
+	if n := len(got); n < 2 || got[1] != "trigger P0" { // minutes before the refused one's hour
+		t.Fatalf("heard %v", got)
+	}
+	refuses = false
+	w.Clear("x", "payment_failed", "receiver_failing")
+	w.MustTurn(time.Minute)
+	before := w.Receivers["pager"].Actions()
+	w.MustTurn(2 * time.Hour) // the older one does not end what came later
+	if d := cmp.Diff(before, w.Receivers["pager"].Actions()); d != "" {
+		t.Errorf("an old resolve arrived (-want +got): %s", d)
+	}
+}
