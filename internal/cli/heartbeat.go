@@ -16,7 +16,8 @@ import (
 	"avalo.app/gantry/client"
 )
 
-// The patience of a wrapped command with Gantry: before it, and after it.
+// The patience of a wrapped command with Gantry: before it, and after it. If
+// Gantry did not hear of the start, that of the end is as short.
 const (
 	startPatience = 2 * time.Second
 	endPatience   = 30 * time.Second
@@ -44,7 +45,8 @@ type heartbeatRunCmd struct {
 func (heartbeatRunCmd) Help() string {
 	return `Runs the command with its own input and output, passes signals on to it, and exits with its exit code (128 and the signal's
 number if a signal ended it, 127 if it could not be started). Gantry hears of the start and of the end, joined by a run id, with
-exit code and duration. While Gantry is away the command runs all the same; what could not be reported is said on stderr. Role app.
+exit code and duration. While Gantry is away or hangs the command runs all the same, 2 s later at most, and the wrapper ends at most 30 s after it (2 s
+if the start was not heard); what could not be reported is said on stderr. Role app.
 
   gantry heartbeat nightly-payouts -- /usr/local/bin/payouts --all
 
@@ -57,19 +59,24 @@ func (c *heartbeatRunCmd) Run(e *env, parent *heartbeatCmd) error {
 	if err != nil {
 		return err
 	}
+	// From here on: a signal that comes while Gantry hears of the start is for
+	// the command, too.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	defer signal.Stop(signals)
 	run := jobRun{e: e, cl: cl, job: c.Job, id: rand.Text()}
 	heard := run.send(api.Heartbeat{Kind: api.HeartbeatStart}, startPatience, 0)
 	begin := time.Now()
-	code := runCommand(e, c.Command)
+	code := runCommand(e, c.Command, signals)
 	beat := api.Heartbeat{Kind: api.HeartbeatSuccess, ExitCode: &code, DurationMS: time.Since(begin).Milliseconds()}
 	if code != 0 {
 		beat.Kind = api.HeartbeatFail
 	}
-	again := time.Duration(0)
+	patience, again := startPatience, time.Duration(0)
 	if heard {
-		again = endAgain // it was there: it may be back soon
+		patience, again = endPatience, endAgain // it was there: it may be back soon
 	}
-	run.send(beat, endPatience, again)
+	run.send(beat, patience, again)
 	if code != 0 {
 		return exitError(code)
 	}
@@ -111,13 +118,11 @@ func (r jobRun) send(b api.Heartbeat, patience, again time.Duration) (heard bool
 	}
 }
 
-// runCommand runs a command to its end and returns its exit code.
-func runCommand(e *env, args []string) int {
+// runCommand runs a command to its end, passes the signals on to it, and
+// returns its exit code.
+func runCommand(e *env, args []string, signals <-chan os.Signal) int {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = e.stdio.In, e.stdio.Out, e.stdio.Err
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
-	defer signal.Stop(signals)
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintf(e.stdio.Err, "gantry: the command did not start: %v\n", err)
 		return 127

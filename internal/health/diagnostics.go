@@ -26,7 +26,7 @@ type Diagnostics struct {
 	counts map[string]Count
 	now    func() time.Time
 
-	mu   sync.Mutex // one round of queries at a time
+	turn chan struct{} // one round of queries at a time; whoever waits may leave
 	last DiagnosticsReport
 }
 
@@ -47,14 +47,17 @@ func NewDiagnostics(counts map[string]Count, now func() time.Time) (*Diagnostics
 				"a count is named group.name, such as payouts.pending")
 		}
 	}
-	return &Diagnostics{counts: counts, now: now}, nil
+	return &Diagnostics{counts: counts, now: now, turn: make(chan struct{}, 1)}, nil
 }
 
 // Report runs the declared queries at once. Callers within a second, and those
 // who wait for a round, share its answer: read only. The error is ctx's.
 func (d *Diagnostics) Report(ctx context.Context) (DiagnosticsReport, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-ctx.Done():
+	}
 	if ctx.Err() != nil {
 		return DiagnosticsReport{}, ctx.Err()
 	}

@@ -35,6 +35,7 @@ type flight struct {
 	done    chan struct{} // closed when it has returned
 	obs     Observation   // set before done
 	aborted bool          // cancelled before its time: it says nothing
+	givenUp bool          // under runner.mu: measure has said so
 }
 
 // begin starts a probe with a time limit, unless one is under way; that one
@@ -86,7 +87,7 @@ func (r *runner) timedOut(at time.Time, f *flight) Observation {
 // measure makes one measurement; ok is false if ctx ended meanwhile, and it
 // says nothing. It returns soon after the component's timeout even if the
 // prober does not; stuck is true then. A prober that has not returned is not
-// called again: it timed out once more.
+// called again: it timed out once more, and stuck is false for it then.
 func (r *runner) measure(ctx context.Context) (o Observation, ok, stuck bool) {
 	at := r.now()
 	f, _ := r.begin(ctx, r.c.Timeout)
@@ -107,7 +108,16 @@ func (r *runner) measure(ctx context.Context) (o Observation, ok, stuck bool) {
 	}
 	// A fresh report may have cut it short: it still has the component's time.
 	late := time.Since(f.began) >= r.c.Timeout
-	return r.timedOut(at, f), late, late
+	return r.timedOut(at, f), late, late && r.giveUp(f)
+}
+
+// giveUp reports whether the flight is given up on for the first time.
+func (r *runner) giveUp(f *flight) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first := !f.givenUp
+	f.givenUp = true
+	return first
 }
 
 // observe makes an observation that fits the store.

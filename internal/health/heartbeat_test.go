@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -340,4 +342,28 @@ func TestDiagnostics(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
+}
+
+// TestDiagnosticsBehindARoundThatHangs: whoever has less time than the round
+// under way leaves in time.
+func TestDiagnosticsBehindARoundThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, err := health.NewDiagnostics(map[string]health.Count{"users.total": func(ctx context.Context) (int64, error) {
+			<-ctx.Done()
+			return 0, ctx.Err()
+		}}, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = d.Report(t.Context()) })
+		synctest.Wait()
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := d.Report(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Second {
+			t.Errorf("it answers %v after %s, want the end of its second", err, time.Since(begin))
+		}
+		wg.Wait()
+	})
 }

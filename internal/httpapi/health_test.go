@@ -290,8 +290,7 @@ func events(t *testing.T, url, key string, n int) (data []string) {
 	return data
 }
 
-// TestHealthEvents: each change is an event with the whole report, and a
-// revoked key hears no more.
+// TestHealthEvents: each change is an event with the whole report.
 func TestHealthEvents(t *testing.T) {
 	w := watch(t, []health.Component{{Name: "database", Kind: "tcp", Critical: true}}, nil)
 	w.is(t, "database", health.Healthy, "fine")
