@@ -170,6 +170,9 @@ func (s *Server) statusView() statusView {
 	switch p.Status {
 	case health.Healthy:
 		v.Text = "Everything works"
+		if v.OwnOnly {
+			v.Text = "The launch control works"
+		}
 	case health.Down:
 		v.Text = "The service is down"
 	default:
