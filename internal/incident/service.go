@@ -20,7 +20,7 @@ type Options struct {
 		SilenceStore
 		Reader
 	}
-	Node   string // this node's name, the same after a restart
+	Node   string // names this node for as long as it runs
 	Config Config
 	Now    func() time.Time // nil means time.Now
 }

@@ -132,20 +132,37 @@ func (db *DB) FinishDelivery(ctx context.Context, f incident.Fence, d incident.D
 	})
 }
 
+// deliveryStats asks what indexes answer, whatever the outbox has seen: what
+// is delivered is looked at once for each receiver, not once for each message.
+const deliveryStats = `SELECT receiver, 'pending', COUNT(*), MIN(created_at) FROM incident_deliveries WHERE state = 'pending' GROUP BY receiver
+	UNION ALL SELECT receiver, 'failed', COUNT(*), 0 FROM incident_deliveries WHERE state = 'failed' GROUP BY receiver
+	UNION ALL SELECT name, 'delivered', 0, (SELECT MAX(d.done_at) FROM incident_deliveries d WHERE d.state = 'delivered' AND d.receiver = name) FROM (
+		WITH RECURSIVE names(name) AS (
+			SELECT MIN(receiver) FROM incident_deliveries WHERE state = 'delivered'
+			UNION ALL SELECT (SELECT MIN(d.receiver) FROM incident_deliveries d WHERE d.state = 'delivered' AND d.receiver > names.name) FROM names WHERE names.name IS NOT NULL)
+		SELECT name FROM names WHERE name IS NOT NULL) AS known`
+
 // DeliveryStats implements incident.Reader.
 func (db *DB) DeliveryStats(ctx context.Context) (map[string]incident.Stats, error) {
 	out := map[string]incident.Stats{}
 	err := db.rows(ctx, "store.DeliveryStats", func(r *sql.Rows) error {
-		var name string
-		var s incident.Stats
-		var oldest, last int64
-		err := r.Scan(&name, &s.Pending, &s.Failed, &oldest, &last)
-		s.OldestPending, s.LastDelivered = fromMicros(oldest), fromMicros(last)
+		var name, state string
+		var n, at int64
+		if err := r.Scan(&name, &state, &n, &at); err != nil {
+			return err
+		}
+		s := out[name]
+		switch incident.DeliveryState(state) {
+		case incident.Pending:
+			s.Pending, s.OldestPending = n, fromMicros(at)
+		case incident.Failed:
+			s.Failed = n
+		case incident.Delivered:
+			s.LastDelivered = fromMicros(at)
+		}
 		out[name] = s
-		return err
-	}, `SELECT receiver, SUM(CASE WHEN state = 'pending' THEN 1 ELSE 0 END), SUM(CASE WHEN state = 'failed' THEN 1 ELSE 0 END),
-		COALESCE(MIN(CASE WHEN state = 'pending' THEN created_at END), 0), COALESCE(MAX(CASE WHEN state = 'delivered' THEN done_at END), 0)
-		FROM incident_deliveries GROUP BY receiver`)
+		return nil
+	}, deliveryStats)
 	return out, err
 }
 

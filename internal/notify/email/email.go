@@ -96,9 +96,12 @@ func (r *Receiver) Deliver(ctx context.Context, m incident.Message) (incident.An
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	err = r.talk(ctx, conn, r.text(m))
-	if err == nil {
+	accepted, err := r.talk(ctx, conn, r.text(m))
+	switch {
+	case err == nil && accepted == len(r.to):
 		return incident.Answer{Text: "accepted by the mail server"}, nil
+	case err == nil:
+		return incident.Answer{Text: fmt.Sprintf("accepted by the mail server for %d of %d recipients", accepted, len(r.to))}, nil
 	}
 	if ctx.Err() != nil {
 		return incident.Answer{}, &incident.DeliveryError{Text: "no answer of the mail server in time"}
@@ -124,7 +127,8 @@ func (r *Receiver) judge(err error) error {
 	return &incident.DeliveryError{Text: incident.Clean(err.Error())}
 }
 
-func (r *Receiver) talk(ctx context.Context, conn net.Conn, text []byte) error {
+// talk sends the mail, and returns for how many recipients it was accepted.
+func (r *Receiver) talk(ctx context.Context, conn net.Conn, text []byte) (int, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
 	if r.o.TLS != nil {
 		conf = r.o.TLS.Clone()
@@ -133,56 +137,69 @@ func (r *Receiver) talk(ctx context.Context, conn net.Conn, text []byte) error {
 	if r.o.Security == Implicit {
 		secure := tls.Client(conn, conf)
 		if err := secure.HandshakeContext(ctx); err != nil {
-			return err
+			return 0, err
 		}
 		conn = secure
 	}
 	c, err := smtp.NewClient(conn, r.o.Host)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if r.o.Hello != "" {
 		if err := c.Hello(r.o.Hello); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	if r.o.Security == StartTLS {
 		if ok, _ := c.Extension("STARTTLS"); !ok {
-			return &incident.DeliveryError{Permanent: true, Text: "the mail server offers no STARTTLS: use its port for implicit TLS, with security tls"}
+			return 0, &incident.DeliveryError{Permanent: true, Text: "the mail server offers no STARTTLS: use its port for implicit TLS, with security tls"}
 		}
 		if err := c.StartTLS(conf); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	if r.o.Password != "" {
 		if err := c.Auth(smtp.PlainAuth("", r.o.Username, r.o.Password, r.o.Host)); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	return r.send(c, text)
 }
 
-func (r *Receiver) send(c *smtp.Client, text []byte) error {
+// send tells everybody who can be told: one bad address keeps nothing from the
+// others, and none is mailed twice for it.
+func (r *Receiver) send(c *smtp.Client, text []byte) (accepted int, err error) {
 	if err := c.Mail(r.from.Address); err != nil {
-		return err
+		return 0, err
 	}
+	var refused error
 	for _, to := range r.to {
-		if err := c.Rcpt(to.Address); err != nil {
-			return err
+		err := c.Rcpt(to.Address)
+		var answer *textproto.Error
+		switch {
+		case err == nil:
+			accepted++
+		case !errors.As(err, &answer): // the connection
+			return 0, err
+		case refused == nil || answer.Code < 500: // one that may be tried again says more
+			refused = err
 		}
+	}
+	if accepted == 0 {
+		return 0, refused
 	}
 	w, err := c.Data()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if _, err := w.Write(text); err != nil {
-		return err
+		return 0, err
 	}
 	if err := w.Close(); err != nil {
-		return err
+		return 0, err
 	}
 	_ = c.Quit() // it was accepted; how the server takes its leave changes nothing
-	return nil
+	return accepted, nil
 }
 
 // text is the whole mail. Header values are encoded, so that no text from

@@ -287,6 +287,32 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestOneBadRecipient: the others get the mail, once, and the answer says how
+// many did.
+func TestOneBadRecipient(t *testing.T) {
+	s, conf := serve(t, false, true)
+	asked := 0
+	s.mu.Lock()
+	s.answer = func(verb string) string {
+		if verb == "RCPT" {
+			if asked++; asked == 1 {
+				return "550 5.1.1 unknown"
+			}
+		}
+		return ""
+	}
+	s.mu.Unlock()
+	a, err := receiver(t, s, email.StartTLS, conf).Deliver(t.Context(), incidenttest.Sample(incident.Trigger))
+	if err != nil || a.Text != "accepted by the mail server for 1 of 2 recipients" {
+		t.Errorf("%q: %v", a.Text, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.mails) != 1 {
+		t.Errorf("%d mails", len(s.mails))
+	}
+}
+
 // TestNoPasswordInTheClear: a server that offers no encryption, or one that
 // proves another name, gets neither mail nor password.
 func TestNoPasswordInTheClear(t *testing.T) {

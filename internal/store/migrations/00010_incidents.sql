@@ -75,6 +75,8 @@ CREATE TABLE incident_deliveries (
 );
 CREATE INDEX incident_deliveries_pending ON incident_deliveries (receiver, incident_id, id) WHERE state = 'pending';
 CREATE INDEX incident_deliveries_next ON incident_deliveries (receiver, class, id) WHERE state = 'pending';
+CREATE INDEX incident_deliveries_failed ON incident_deliveries (receiver) WHERE state = 'failed';
+CREATE INDEX incident_deliveries_done ON incident_deliveries (receiver, done_at) WHERE state = 'delivered';
 CREATE INDEX incident_deliveries_incident ON incident_deliveries (incident_id, id);
 
 CREATE TABLE incident_silences (
