@@ -3,6 +3,9 @@ package config
 import (
 	"errors"
 	"maps"
+	"net"
+	"net/mail"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -92,6 +95,7 @@ func (v *validator) incidents() {
 		if len(r.Channels) == 0 && r.Heartbeat == 0 {
 			v.fail(path+".channels", "must name at least one of pager, chat and email, or the receiver is told nothing")
 		}
+		v.receiver(path, r)
 	}
 	cfg, err := v.c.Routing()
 	if err != nil {
@@ -103,4 +107,82 @@ func (v *validator) incidents() {
 	if err := cfg.Validate(); err != nil {
 		v.featureFault("incidents", err)
 	}
+}
+
+// receiver checks where a receiver is: nothing is sent before it is needed.
+func (v *validator) receiver(path string, r Receiver) {
+	if c := r.PagerDuty; c != nil {
+		v.optionalURL(path+".pagerduty.url", c.URL)
+		v.required(path+".pagerduty.routing_key", c.RoutingKey)
+	}
+	if c := r.Opsgenie; c != nil {
+		v.optionalURL(path+".opsgenie.url", c.URL)
+		v.required(path+".opsgenie.api_key", c.APIKey)
+	}
+	if c := r.Slack; c != nil {
+		v.secretURL(path+".slack.webhook_url", c.WebhookURL)
+	}
+	if c := r.Alertmanager; c != nil {
+		v.plainURL(path+".alertmanager.url", c.URL)
+	}
+	if c := r.Webhook; c != nil {
+		v.plainURL(path+".webhook.url", c.URL)
+		v.required(path+".webhook.secrets", c.Secrets)
+		v.signing(path+".webhook.secrets", c.Secrets)
+	}
+	if c := r.Ping; c != nil {
+		v.secretURL(path+".ping.url", c.URL)
+	}
+	if c := r.Email; c != nil {
+		v.email(path+".email", *c)
+	}
+}
+
+func (v *validator) email(path string, c EmailReceiver) {
+	if _, port, err := net.SplitHostPort(c.Server); err != nil || !isPort(port) {
+		v.fail(path+".server", "must be HOST:PORT, such as smtp.example.com:587; it is %s", v.shown(path+".server", c.Server))
+	}
+	if (c.Username == "") != c.Password.IsZero() {
+		v.fail(path+".password", "and username go together: set both, or neither for a server that asks for none")
+	}
+	if _, err := mail.ParseAddress(c.From); err != nil {
+		v.fail(path+".from", "must be an e-mail address")
+	}
+	if len(c.To) == 0 {
+		v.fail(path+".to", "must name at least one recipient")
+	}
+	for i, to := range c.To {
+		if _, err := mail.ParseAddress(to); err != nil {
+			v.fail(item(path+".to", i), "must be an e-mail address")
+		}
+	}
+}
+
+func (v *validator) required(path string, s Secret) {
+	if s.IsZero() {
+		v.fail(path, "must be set")
+	}
+}
+
+func (v *validator) optionalURL(path, s string) {
+	if s != "" {
+		v.plainURL(path, s)
+	}
+}
+
+func (v *validator) plainURL(path, s string) {
+	if !isURL(s) {
+		v.fail(path, "must be an http or https URL with a host; it is %s", v.shown(path, s))
+	}
+}
+
+func (v *validator) secretURL(path string, s Secret) {
+	if !isURL(s.Reveal()) {
+		v.fail(path, "must be an http or https URL with a host; its value is a secret and not shown")
+	}
+}
+
+func isURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
 }
