@@ -106,8 +106,12 @@ func (z *zone) answer(q []byte) []byte {
 		out = append(append(out, 0xc0, 12, 0, cname, 0, 1, 0, 0, 0, 0, 0, byte(len(target))), target...)
 		return append(append(out, target...), 0, a, 0, 1, 0, 0, 0, 0, 0, 4, 192, 0, 2, 1)
 	}
-	out := append([]byte{q[0], q[1], 0x81, 0x80, 0, 1, 0, byte(len(z.records[kind])), 0, 0, 0, 0}, q[12:end]...)
-	for _, r := range z.records[kind] {
+	records := z.records[kind]
+	if kind == cname && q[13] != 'w' { // no alias: the resolver asks for one beside the addresses
+		records = nil
+	}
+	out := append([]byte{q[0], q[1], 0x81, 0x80, 0, 1, 0, byte(len(records)), 0, 0, 0, 0}, q[12:end]...)
+	for _, r := range records {
 		out = append(out, 0xc0, 12, 0, byte(kind), 0, 1, 0, 0, 0, 0, 0, byte(len(r)))
 		out = append(out, r...)
 	}
