@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"avalo.app/gantry/internal/audit"
+	"avalo.app/gantry/internal/hostsignal"
 	"avalo.app/gantry/internal/incident"
 	"avalo.app/gantry/internal/launch"
 	"avalo.app/gantry/internal/lease"
@@ -75,10 +76,6 @@ func (a *App) diskSignal(context.Context) error {
 	return nil
 }
 
-// calm is the part of a limit below which what was over it is over: a count
-// that stays about the limit is one cause.
-const calm = 0.8
-
 // violationSignals counts the refusals of the last hour.
 func (a *App) violationSignals(ctx context.Context, raised []signal.Fact) error {
 	refused, unauthenticated, err := a.db.CountViolations(ctx, a.o.Now().Add(-time.Hour))
@@ -96,7 +93,7 @@ func (a *App) violationSignals(ctx context.Context, raised []signal.Fact) error 
 	} {
 		limit := float64(c.limit)
 		if slices.ContainsFunc(raised, func(f signal.Fact) bool { return f.Rule == c.rule }) {
-			limit *= calm
+			limit *= hostsignal.Calm
 		}
 		a.signal(signal.Fact{Rule: c.rule, Object: "all", Failing: float64(c.n) > limit, Value: fmt.Sprintf(c.text, c.n, c.limit)})
 	}

@@ -9,9 +9,9 @@ import (
 	"avalo.app/gantry/internal/signal"
 )
 
-// calm is the part of the limit below which a rate that was over it is over:
+// Calm is the part of the limit below which a rate that was over it is over:
 // one that stays about the limit is one cause.
-const calm = 0.8
+const Calm = 0.8
 
 const ruleErrorRate = "error_rate"
 
@@ -67,7 +67,7 @@ func add(to map[Kind]map[string]int64, c Count) {
 func rate(object string, requests, errors int64, r Rules, was bool) signal.Fact {
 	limit := r.ErrorPercent
 	if was {
-		limit *= calm
+		limit *= Calm
 	}
 	percent := 100 * float64(errors) / float64(max(requests, errors))
 	return signal.Fact{Rule: ruleErrorRate, Object: object, Failing: (was || requests >= r.MinRequests) && percent > limit,
